@@ -1,0 +1,156 @@
+"""The `edgebnn` command. Each command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import edgebnn
+from edgebnn.errors import EdgebnnError, MissingExtraError
+
+app = typer.Typer(
+    name="edgebnn",
+    help="Binarized neural networks on Raspberry Pi class devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ModelFile = Annotated[Path, typer.Argument(help="a .tflite file, or the name of a model in the package (face)")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object a line instead of text")]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="threads of the interpreter and of the delegate")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgebnn {edgebnn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and stop")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+) -> None:
+    """Options before the command; `main` itself looks for --debug."""
+
+
+def _train_extra(command: str) -> None:
+    """Raise MissingExtraError with the cure when `command` cannot work in this environment."""
+    from importlib.util import find_spec
+    from platform import machine
+
+    if all(find_spec(name) for name in ("tensorflow", "tf_keras", "larq", "larq_compute_engine")):
+        return
+    if sys.version_info >= (3, 13) or machine() != "x86_64":
+        here = f"Python {sys.version_info.major}.{sys.version_info.minor} on {machine()}"
+        cure = "use a workstation with Python 3.10 to 3.12 on x86_64 and `pip install 'edgebnn[train]'` there"
+    else:
+        here, cure = "an environment without them", "run `pip install 'edgebnn[train]'`"
+    raise MissingExtraError(f"edgebnn {command} needs TensorFlow, Larq and Larq Compute Engine, this is {here}: {cure}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="name of a recipe in the package (face), or a .toml file")],
+    data: Annotated[list[Path] | None, typer.Option("--data", help="folder of a data set; may be repeated")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="run folder [default: runs/RECIPE]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last checkpoint")] = False,
+    init_from: Annotated[Path | None, typer.Option("--init-from", help="start from a checkpoint's weights")] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="a minute's run that proves the path works")] = False,
+) -> None:
+    """Train a network; needs the extra [train]."""
+    _train_extra("train")
+    from edgebnn.training.run import train as run
+
+    run(recipe, data=data or [], out=out, resume=resume, init_from=init_from, smoke=smoke)
+
+
+@app.command()
+def evaluate(
+    model: ModelFile,
+    data: Annotated[Path, typer.Option("--data", help="folder with annotations.jsonl, or a WIDER FACE folder")],
+    split: Annotated[str, typer.Option(help="train, val or test")] = "test",
+    threads: Threads = 1,
+    as_json: Json = False,
+) -> None:
+    """AP50 of a face detector by face size."""
+    from edgebnn.evaluation.evaluate import evaluate as run
+
+    run(model, data=data, split=split, threads=threads, as_json=as_json)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help=".keras or .h5 file, or SavedModel folder")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the .tflite to write")],
+    card: Annotated[Path | None, typer.Option(help="card.json [default: beside the checkpoint]")] = None,
+) -> None:
+    """Convert a Keras/Larq checkpoint to a verified .tflite; needs the extra [train]."""
+    _train_extra("convert")
+    from edgebnn_convert.convert import convert as run
+
+    run(checkpoint, output, card=card)
+
+
+@app.command()
+def verify(
+    model: ModelFile,
+    checkpoint: Annotated[Path | None, typer.Option(help="compare with this Keras checkpoint too")] = None,
+) -> None:
+    """Compare every implementation of a model: Keras, LCE's interpreter, the delegate."""
+    if checkpoint is not None:
+        _train_extra("verify --checkpoint")
+    from edgebnn_convert.verify import verify as run
+
+    run(model, checkpoint=checkpoint)
+
+
+@app.command()
+def inspect(
+    model: ModelFile,
+    as_json: Json = False,
+) -> None:
+    """Table of a model's operators: shapes, bits, MACs, bytes, and who runs each."""
+    from edgebnn.inspection.report import inspect as run
+
+    run(model, as_json=as_json)
+
+
+@app.command()
+def detect(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="image files, folders, video files")],
+    model: Annotated[Path, typer.Option(help="a detector .tflite, or the name of one in the package")] = Path("face"),
+    min_score: Annotated[float | None, typer.Option(help="least score, 0..1 [default: from the card]")] = None,
+    threads: Threads = 1,
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help="write annotated pictures and videos here")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find faces in pictures and videos."""
+    from edgebnn.runtime.detect import detect as run
+
+    raise typer.Exit(run(sources, model=model, min_score=min_score, threads=threads, save=save, as_json=as_json))
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: run a command; an EdgebnnError becomes one sentence on stderr and its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments, prog_name="edgebnn")
+    except EdgebnnError as error:
+        if "--debug" in arguments:
+            raise
+        print(f"edgebnn: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("edgebnn: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone: `edgebnn ... | head`
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The TFLite delegate (C++) and the code that finds and loads it."""

@@ -1,0 +1,1 @@
+"""Annotation readers and accuracy metrics (numpy only)."""

@@ -1,0 +1,1 @@
+"""What is inside a .tflite: operators, sizes, work."""

@@ -1,0 +1,1 @@
+"""Keras + Larq networks; MODELS maps a recipe's model name to its builder."""

@@ -1,0 +1,1 @@
+"""Inference on the device: numpy, OpenCV and a stock LiteRT interpreter."""
