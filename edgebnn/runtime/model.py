@@ -1,0 +1,244 @@
+"""A .tflite on the device: any graph by arrays, a detector by pictures."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebnn.card import Card, read_card
+from edgebnn.errors import InputError, ModelError
+from edgebnn.runtime.detections import Detections, decode
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+Tensor = npt.NDArray[Any]
+
+
+class Port(NamedTuple):
+    """An input or output of a model; a real value is (stored - zero_point) * scale where scale is not 0."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+    index: int
+
+    def __str__(self) -> str:
+        """For error messages."""
+        return f"{self.dtype} {self.shape}"
+
+
+class Model:
+    """A .tflite model in a stock LiteRT interpreter with the edgebnn delegate; LCE ops included.
+
+    `path` is a file or the name of a packaged model ("face"); `delegate_options` go to `edgebnn.load_delegate`.
+    One Model may be called from several threads: calls take turns. Use one Model a thread to run them at once.
+    """
+
+    def __init__(self, path: str | Path, *, num_threads: int = 1, **delegate_options: Any) -> None:
+        """Load the model; ModelError when it is missing, damaged, newer, or not what its card says."""
+        if not isinstance(num_threads, int) or num_threads < 1:
+            raise InputError(f"expected num_threads of at least 1, got {num_threads!r}")
+        name, self._content = read_model(path)
+        self.card: Card | None = read_card(self._content)
+        self._interpreter = _load(name, self._content, num_threads, delegate_options)
+        self.inputs, self.outputs = _ports(self._interpreter)
+        self._detector = _Detector(self) if self.card is not None and self.card.task == "detect" else None
+        self._turn = threading.Lock()
+        self.latency_ms = math.nan
+        """Wall-clock time of the last inference; nan before the first."""
+        self.stage_ms: dict[str, float] = {}
+        """Process CPU time of the last `detect`: {"preprocess": ..., "inference": ..., "decode": ...}."""
+
+    def run(self, *arrays: Tensor) -> tuple[Tensor, ...]:
+        """Outputs for `arrays`, both in the order of `inputs` and `outputs` (the signature's, as LiteRT lists it).
+
+        InputError unless each array has its input's dtype and shape.
+        """
+        if len(arrays) != len(self.inputs):
+            raise InputError(f"expected {len(self.inputs)} arrays ({_list(self.inputs)}), got {len(arrays)}")
+        for array, port in zip(arrays, self.inputs, strict=True):
+            got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            if got != str(port):
+                raise InputError(f"expected {port} for input {port.name!r}, got {got}")
+        with self._turn:
+            return self._invoke(arrays)
+
+    def detect(self, rgb_frame: npt.NDArray[np.uint8], *, min_score: float | None = None) -> Detections:
+        """What is in a picture (H, W, 3), for models whose card says task "detect"; boxes in frame pixels.
+
+        `min_score`, 0..1 exclusive, defaults to the card's.
+        """
+        if self._detector is None:
+            task = "no card" if self.card is None else f"a card of task {self.card.task!r}"
+            raise ModelError(f"expected a model whose card says task 'detect', this one has {task}: use run()")
+        with self._turn:
+            return self._detector(rgb_frame, min_score)
+
+    def _invoke(self, arrays: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        for array, port in zip(arrays, self.inputs, strict=True):
+            self._interpreter.set_tensor(port.index, np.ascontiguousarray(array))
+        started = time.perf_counter_ns()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ModelError(f"the model failed on this input: {_sentence(error)}") from error
+        self.latency_ms = (time.perf_counter_ns() - started) / 1e6
+        return tuple(self._interpreter.get_tensor(port.index) for port in self.outputs)
+
+
+class _Detector:
+    """The stages of a detector: frame -> input tensor -> output maps -> boxes in frame pixels."""
+
+    def __init__(self, model: Model) -> None:
+        from edgebnn.runtime.preprocess import input_table
+
+        card = model.card
+        assert card is not None and card.preprocess is not None and card.decode is not None
+        self._model, self._frame, self._decode = model, card.preprocess, card.decode
+        self._outputs = {port.name: port for port in model.outputs}
+        expected = (1, self._frame.height, self._frame.width, 3)
+        if len(model.inputs) != 1 or model.inputs[0].shape != expected:
+            raise ModelError(
+                f"the card says one input {expected}, the model has {_list(model.inputs)}: convert it again"
+            )
+        port = model.inputs[0]
+        if port.dtype not in (np.float32, np.int8, np.uint8) or (port.dtype != np.float32 and port.scale == 0):
+            raise ModelError(f"expected an input of float32, or int8 or uint8 with a scale, the model has {port}")
+        for level in self._decode.levels:
+            shape = (1, -(-self._frame.height // level.stride), -(-self._frame.width // level.stride), 5)
+            got = self._outputs.get(level.output)
+            if got is None or got.shape != shape:
+                have = _list(model.outputs)
+                raise ModelError(
+                    f"the card says an output {level.output!r} of {shape}, the model has {have}: convert again"
+                )
+        self._table = input_table(
+            port.dtype, self._frame.mean, self._frame.std, scale=port.scale or 1, zero_point=port.zero_point
+        )
+        self._tensor = np.empty(expected, port.dtype)
+
+    def __call__(self, frame: npt.NDArray[np.uint8], min_score: float | None) -> Detections:
+        from edgebnn.runtime.preprocess import apply_table, letterbox, to_frame
+
+        threshold = self._decode.min_score if min_score is None else check_score(min_score)
+        clock = [time.process_time_ns()]
+        image, scale, shift = letterbox(frame, self._frame.width, self._frame.height, self._frame.pad)
+        apply_table(image, self._table, self._tensor[0])
+        clock.append(time.process_time_ns())
+        values = self._model._invoke((self._tensor,))
+        clock.append(time.process_time_ns())
+        maps = {port.name: _real(value, port) for port, value in zip(self._model.outputs, values, strict=True)}
+        boxes, scores = decode(maps, self._decode, min_score=threshold)
+        boxes, kept = to_frame(boxes, scale, shift, width=frame.shape[1], height=frame.shape[0])
+        found = Detections(boxes, scores[kept], np.zeros(len(kept), np.int64))
+        clock.append(time.process_time_ns())
+        stages = ("preprocess", "inference", "decode")
+        self._model.stage_ms = {name: (clock[i + 1] - clock[i]) / 1e6 for i, name in enumerate(stages)}
+        return found
+
+
+def check_score(score: float) -> float:
+    """`score` itself; InputError unless it lies between 0 and 1."""
+    if not 0 < score < 1:
+        raise InputError(f"expected a least score between 0 and 1, both excluded, got {score}")
+    return score
+
+
+def read_model(path: str | Path) -> tuple[str, bytes]:
+    """Name and bytes of a model file, or of the model of that name in the package; a file wins."""
+    file: Path | Traversable = Path(path)
+    packaged = resources.files("edgebnn") / "weights" / f"{path}.tflite"
+    if not Path(path).exists() and len(Path(path).parts) == 1 and packaged.is_file():
+        file = packaged
+    try:
+        return file.name, file.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        names = ", ".join(packaged_models()) or "none"
+        raise ModelError(
+            f"cannot read the model {path}: {reason}; expected a .tflite file or the name of a packaged model ({names})"
+        ) from None
+    except ValueError as error:
+        raise ModelError(f"cannot read the model {str(path)!r}: {error}") from None
+
+
+def packaged_models() -> list[str]:
+    """Names of the models inside the package."""
+    folder = resources.files("edgebnn") / "weights"
+    if not folder.is_dir():
+        return []
+    return sorted(file.name.removesuffix(".tflite") for file in folder.iterdir() if file.name.endswith(".tflite"))
+
+
+def _load(name: str, content: bytes, num_threads: int, delegate_options: dict[str, Any]) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        from edgebnn.delegate.loader import load_delegate
+
+        delegates = [load_delegate(num_threads=num_threads, **delegate_options)]
+    except ModuleNotFoundError:
+        delegates = []
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=num_threads, experimental_delegates=delegates)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"the interpreter refuses {name}: {_sentence(error)}") from error
+    return interpreter
+
+
+def _ports(interpreter: Any) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Inputs and outputs by the names and in the order of the signature; without one, of the graph's tensors.
+
+    The names matter: LCE's converter reorders the outputs of the graph, and only the signature keeps them apart.
+    """
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    for key in sorted(interpreter.get_signature_list(), key=lambda key: key != "serving_default"):
+        runner = interpreter.get_signature_runner(key)
+        named_inputs, named_outputs = runner.get_input_details(), runner.get_output_details()
+        if _indices(named_inputs.values()) == _indices(inputs) and _indices(named_outputs.values()) == _indices(
+            outputs
+        ):
+            return (
+                tuple(_port(name, detail) for name, detail in named_inputs.items()),
+                tuple(_port(name, detail) for name, detail in named_outputs.items()),
+            )
+    return (
+        tuple(_port(detail["name"], detail) for detail in inputs),
+        tuple(_port(detail["name"], detail) for detail in outputs),
+    )
+
+
+def _indices(details: Any) -> set[int]:
+    return {int(detail["index"]) for detail in details}
+
+
+def _port(name: str, detail: dict[str, Any]) -> Port:
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(size) for size in detail["shape"])
+    return Port(name, shape, np.dtype(detail["dtype"]), float(scale), int(zero_point), int(detail["index"]))
+
+
+def _real(value: Tensor, port: Port) -> npt.NDArray[np.float32]:
+    if value.dtype.kind == "f" or port.scale == 0:
+        return value.astype(np.float32, copy=False)
+    return (value.astype(np.float32) - np.float32(port.zero_point)) * np.float32(port.scale)
+
+
+def _list(ports: tuple[Port, ...]) -> str:
+    return ", ".join(f"{port.name}: {port}" for port in ports)
+
+
+def _sentence(error: Exception) -> str:
+    """The interpreter's message in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
