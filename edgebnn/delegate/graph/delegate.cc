@@ -1,0 +1,114 @@
+#include "graph/delegate.h"
+
+#include <exception>
+#include <vector>
+
+#include "graph/partition.h"
+
+namespace edgebnn {
+namespace {
+
+// The host strings all messages together, so each ends in ". ".
+TfLiteStatus Report(TfLiteContext* context, const std::exception& error) {
+  context->ReportError(context, "edgebnn: %s. ", error.what());
+  return kTfLiteError;
+}
+
+template <class Body>
+TfLiteStatus Guarded(TfLiteContext* context, Body body) {
+  try {
+    body();
+    return kTfLiteOk;
+  } catch (const std::exception& error) {
+    return Report(context, error);
+  }
+}
+
+int ParseThreads(const std::string& value) {
+  const bool digits = !value.empty() && value.size() <= 3 && value.find_first_not_of("0123456789") == std::string::npos;
+  const int threads = digits ? std::stoi(value) : 0;
+  Require(threads >= 1 && threads <= 64, "option num_threads is '", value, "', expected 1 to 64");
+  return threads;
+}
+
+Choice ParseKernel(const std::string& value) {
+  if (value == "auto") return Choice::automatic;
+  if (value == "portable") return Choice::portable;
+  if (value == "reference") return Choice::reference;
+  throw Refusal("option kernel is '" + value + "', expected auto, portable or reference");
+}
+
+}  // namespace
+
+void DelegateOptions::Set(const std::string& name, const std::string& value) {
+  if (name == "num_threads") {
+    num_threads = ParseThreads(value);
+  } else if (name == "kernel") {
+    kernel = ParseKernel(value);
+  } else {
+    throw Refusal("option '" + name + "' is unknown, expected num_threads or kernel");
+  }
+}
+
+// What the host calls for a partition. user_data is nullptr when init failed; the reason was reported then.
+struct PartitionNode {
+  static void* Init(TfLiteContext* context, const char* buffer, size_t) {
+    const auto* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+    Partition* partition = nullptr;
+    Guarded(context, [&] {
+      const Delegate& delegate = *Delegate::From(params->delegate);
+      partition = new Partition(context, *params, delegate.options_.kernel, delegate.pool_);
+    });
+    return partition;
+  }
+
+  static void Free(TfLiteContext*, void* partition) { delete static_cast<Partition*>(partition); }
+
+  static TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+    if (node->user_data == nullptr) return kTfLiteError;
+    return Guarded(context, [&] { static_cast<Partition*>(node->user_data)->Prepare(context); });
+  }
+
+  static TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
+    return Guarded(context, [&] { static_cast<const Partition*>(node->user_data)->Invoke(context); });
+  }
+};
+
+Delegate::Delegate(const DelegateOptions& options)
+    : options_(options), pool_(std::make_shared<ThreadPool>(options.num_threads)) {
+  host_.data_ = this;
+  host_.Prepare = &Delegate::Prepare;
+  host_.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
+}
+
+TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* host) {
+  TfLiteStatus replaced = kTfLiteOk;
+  const TfLiteStatus claimed = Guarded(context, [&] {
+    TfLiteIntArray* plan = nullptr;
+    Require(context->GetExecutionPlan(context, &plan) == kTfLiteOk, "the execution plan cannot be read");
+    std::vector<int> nodes = {0};  // a TfLiteIntArray: the size, then the indices
+    for (int i = 0; i < plan->size; ++i) {
+      TfLiteNode* node = nullptr;
+      TfLiteRegistration* registration = nullptr;
+      const int index = plan->data[i];
+      Require(context->GetNodeAndRegistration(context, index, &node, &registration) == kTfLiteOk, "node ", index,
+              " cannot be read");
+      const bool custom = registration->builtin_code == kTfLiteBuiltinCustom && registration->custom_name != nullptr;
+      if (custom && IsLceOp(registration->custom_name)) nodes.push_back(index);
+    }
+    nodes[0] = static_cast<int>(nodes.size()) - 1;
+    if (nodes[0] == 0) return;
+    TfLiteRegistration registration{};
+    registration.init = PartitionNode::Init;
+    registration.free = PartitionNode::Free;
+    registration.prepare = PartitionNode::Prepare;
+    registration.invoke = PartitionNode::Invoke;
+    registration.custom_name = "EdgebnnDelegate";
+    registration.version = 1;
+    replaced = context->ReplaceNodeSubsetsWithDelegateKernels(
+        context, registration, reinterpret_cast<const TfLiteIntArray*>(nodes.data()), host);
+  });
+  return claimed != kTfLiteOk ? claimed : replaced;
+}
+
+}  // namespace edgebnn

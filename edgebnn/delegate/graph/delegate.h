@@ -1,0 +1,40 @@
+// The delegate: which nodes of a graph it takes, and its options.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/threads.h"
+#include "kernels/variant.h"
+#include "tflite_abi.h"
+
+namespace edgebnn {
+
+struct DelegateOptions {
+  int num_threads = 1;
+  Choice kernel = Choice::automatic;
+
+  // Sets one option from its text; Refusal when its name or value is unknown.
+  void Set(const std::string& name, const std::string& value);
+};
+
+// The TfLiteDelegate that a host holds. May serve several interpreters, also at the same time.
+class Delegate {
+ public:
+  explicit Delegate(const DelegateOptions& options);
+
+  TfLiteDelegate* host() { return &host_; }
+  static Delegate* From(TfLiteDelegate* host) { return static_cast<Delegate*>(host->data_); }
+
+  // Claims every LCE node of the graph.
+  static TfLiteStatus Prepare(TfLiteContext* context, TfLiteDelegate* host);
+
+ private:
+  friend struct PartitionNode;
+
+  TfLiteDelegate host_{};
+  const DelegateOptions options_;
+  std::shared_ptr<ThreadPool> pool_;
+};
+
+}  // namespace edgebnn

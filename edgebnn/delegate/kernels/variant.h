@@ -1,0 +1,29 @@
+// A kernel variant is one implementation of a family: reference, portable, or one for an instruction set.
+// A family's kernels.inc lists its variants, slowest first, one line each: EDGEBNN_KERNEL(name of the variant object).
+#pragma once
+
+#include <cstddef>
+
+namespace edgebnn {
+
+enum class Feature { none, avx2, neon };
+
+// Whether this CPU has a feature.
+bool Has(Feature feature);
+
+// What the delegate option `kernel` may say; `automatic` is the fastest variant that this CPU can run.
+enum class Choice { reference, portable, automatic };
+
+// The variant of a family (pointers to {name, feature, ...}: reference, portable, faster ones) for a choice.
+template <class Variant, size_t N>
+const Variant& Select(const Variant* const (&variants)[N], Choice choice) {
+  static_assert(N >= 2, "a family has a reference and a portable variant");
+  if (choice == Choice::reference) return *variants[0];
+  size_t best = 1;
+  for (size_t i = 2; choice == Choice::automatic && i < N; ++i) {
+    if (Has(variants[i]->feature)) best = i;
+  }
+  return *variants[best];
+}
+
+}  // namespace edgebnn

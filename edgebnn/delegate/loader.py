@@ -1,0 +1,70 @@
+"""Finds the delegate library and loads it for any stock TFLite interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from edgebnn.errors import DelegateError, InputError
+
+LIBRARY = "libedgebnn_delegate.so"
+
+
+def delegate_path() -> Path:
+    """The plug-in, for C++ programs and `benchmark_model --external_delegate_path`.
+
+    Where it was installed; the environment variable EDGEBNN_DELEGATE names another build.
+    """
+    chosen = os.environ.get("EDGEBNN_DELEGATE")
+    path = Path(chosen) if chosen else Path(str(files("edgebnn.delegate").joinpath(LIBRARY)))
+    if not path.is_file():
+        raise DelegateError(f"expected the delegate at {path}, found nothing: install edgebnn again (`pip install .`)")
+    return path
+
+
+def load_delegate(*, num_threads: int = 1, **options: str) -> Delegate:
+    """A delegate for `experimental_delegates=[...]` of ai_edge_litert, tflite_runtime or tf.lite.
+
+    num_threads: 1 to 64, for the binary ops; kernel="auto" (default), "portable" or "reference".
+    """
+    return Delegate(delegate_path(), {"num_threads": str(num_threads), **options})
+
+
+class Delegate:
+    """A loaded delegate. One object may serve several interpreters; it lives until the last of them lets go of it."""
+
+    def __init__(self, path: Path, options: dict[str, str]) -> None:
+        """Load the plug-in at `path`; InputError for an unknown option or value."""
+        self._pointer: int | None = None
+        try:
+            self._library = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise DelegateError(f"the delegate {path} does not load on this machine: {error}") from None
+        text = ctypes.c_char_p * len(options)
+        report = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+        problems: list[str] = []
+        create = self._library.tflite_plugin_create_delegate
+        create.argtypes = [text, text, ctypes.c_size_t, report]
+        create.restype = ctypes.c_void_p
+        self._library.tflite_plugin_destroy_delegate.argtypes = [ctypes.c_void_p]
+        self._library.tflite_plugin_destroy_delegate.restype = None
+        self._pointer = create(
+            text(*(name.encode() for name in options)),
+            text(*(str(value).encode() for value in options.values())),
+            len(options),
+            report(lambda message: problems.append(message.decode(errors="replace"))),
+        )
+        if self._pointer is None:
+            raise InputError(f"the delegate refused its options: {'; '.join(problems) or 'no reason given'}")
+
+    def _get_native_delegate_pointer(self) -> int:
+        """What interpreters ask of a delegate."""
+        assert self._pointer is not None
+        return self._pointer
+
+    def __del__(self) -> None:
+        if getattr(self, "_pointer", None) is not None:
+            self._library.tflite_plugin_destroy_delegate(self._pointer)
+            self._pointer = None

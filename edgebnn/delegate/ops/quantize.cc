@@ -1,0 +1,53 @@
+#include "kernels/quantize/quantize.h"
+
+#include "ops/op.h"
+
+namespace edgebnn {
+namespace {
+
+class Quantize : public Op {
+ public:
+  explicit Quantize(Choice choice) : kernel_(SelectQuantize(choice)) {}
+
+  Dims Prepare(const std::vector<const TensorInfo*>& inputs, const TensorInfo& output) override {
+    Require(inputs.size() == 1 && inputs[0] != nullptr, "it needs one input");
+    const TensorInfo& input = *inputs[0];
+    Require(input.type == kTfLiteFloat32 || input.type == kTfLiteInt8 || input.type == kTfLiteBool,
+            "its input has type ", static_cast<int>(input.type), ", expected float32, int8 or bool");
+    Require(output.type == kTfLiteInt32, "its output must be int32 words of 32 channels");
+    Require(!input.dims.empty() && input.dims.size() == output.dims.size(),
+            "its input and output have different ranks (or none)");
+    channels_ = input.dims.back();
+    rows_ = Elements(input.dims) / channels_;
+    type_ = input.type;
+    zero_point_ = input.zero_point;
+    Dims dims = input.dims;
+    dims.back() = Words(channels_);
+    return dims;
+  }
+
+  void Run(const void* input, void* output, uint8_t*, ThreadPool&) const override {
+    auto* words = static_cast<uint32_t*>(output);
+    switch (type_) {
+      case kTfLiteInt8:
+        return kernel_.int8(static_cast<const int8_t*>(input), zero_point_, rows_, channels_, words);
+      case kTfLiteBool:
+        return kernel_.boolean(static_cast<const uint8_t*>(input), rows_, channels_, words);
+      default:
+        return kernel_.float32(static_cast<const float*>(input), rows_, channels_, words);
+    }
+  }
+
+ private:
+  const QuantizeVariant& kernel_;
+  TfLiteType type_ = kTfLiteNoType;
+  int32_t zero_point_ = 0;
+  size_t rows_ = 0;
+  int channels_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> MakeQuantize(Choice choice) { return std::make_unique<Quantize>(choice); }
+
+}  // namespace edgebnn

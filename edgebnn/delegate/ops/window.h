@@ -1,0 +1,27 @@
+// Output size and padding of a sliding window, as TFLite computes them.
+#pragma once
+
+#include "ops/op.h"
+
+namespace edgebnn {
+
+enum class Padding { same = 0, valid = 1 };  // the schema's numbers
+
+struct Window {
+  int out;  // output size
+  int pad;  // before the first input element (the rest of an odd padding goes behind the last)
+};
+
+// One dimension: `in` elements under a filter of `filter` taps. Refusal when nothing comes out.
+inline Window SlidingWindow(Padding padding, int in, int filter, int stride, int dilation) {
+  const int64_t reach = int64_t{filter - 1} * dilation + 1;
+  if (padding == Padding::valid) {
+    Require(reach <= in, "its filter spans ", reach, " elements, more than its input's ", in);
+    return {static_cast<int>((in - reach) / stride + 1), 0};
+  }
+  const int out = static_cast<int>((int64_t{in} + stride - 1) / stride);
+  const int64_t missing = int64_t{out - 1} * stride + reach - in;
+  return {out, static_cast<int>(missing > 0 ? missing / 2 : 0)};
+}
+
+}  // namespace edgebnn
