@@ -123,17 +123,25 @@ def inspect(
     run(model, as_json=as_json)
 
 
+def _between_0_and_1(score: float | None) -> float | None:
+    if score is not None and not 0 < score < 1:
+        raise typer.BadParameter(f"expected a score between 0 and 1, both excluded, got {score}")
+    return score
+
+
 @app.command()
 def detect(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="image files, folders, video files")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="image files, folders, video files")],
     model: Annotated[Path, typer.Option(help="a detector .tflite, or the name of one in the package")] = Path("face"),
-    min_score: Annotated[float | None, typer.Option(help="least score, 0..1 [default: from the card]")] = None,
+    min_score: Annotated[
+        float | None, typer.Option(callback=_between_0_and_1, help="least score, 0..1 [default: from the card]")
+    ] = None,
     threads: Threads = 1,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="write annotated pictures and videos here")] = None,
     as_json: Json = False,
 ) -> None:
     """Find faces in pictures and videos."""
-    from edgebnn.runtime.detect import detect as run
+    from edgebnn.detect import detect as run
 
     raise typer.Exit(run(sources, model=model, min_score=min_score, threads=threads, save=save, as_json=as_json))
 

@@ -1,1 +1,1 @@
-"""Frame sources behind one interface."""
+"""Frame sources behind one interface (`frame.Source`): picture files, folders and videos (`files`)."""

@@ -31,9 +31,10 @@ class Detections:
 
 
 def decode(maps: Mapping[str, Array], how: Decode, *, min_score: float) -> tuple[Array, Array]:
-    """Output maps by name, each (1, h, w, 5) or (h, w, 5), to boxes (N, 4) as x1, y1, x2, y2 and scores (N,), after NMS.
+    """Output maps by name, each (1, h, w, 5) or (h, w, 5), to boxes (N, 4) as x1, y1, x2, y2 and scores (N,).
 
-    Coordinates are input pixels of the model; best score first, at most `how.max_detections`.
+    Coordinates are input pixels of the model; after NMS, best score first, at most `how.max_detections`. A cell whose
+    numbers are not finite is no detection.
     """
     logit = np.float32(np.log(min_score / (1 - min_score)))
     boxes, logits = [], []

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebnn.card import Card, read_card
-from edgebnn.errors import InputError, ModelError
+from edgebnn.errors import DelegateError, InputError, ModelError
 from edgebnn.runtime.detections import Detections, decode
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Port(NamedTuple):
     dtype: np.dtype[Any]
     scale: float
     zero_point: int
-    index: int
+    tensor: int
 
     def __str__(self) -> str:
         """For error messages."""
@@ -86,14 +86,14 @@ class Model:
 
     def _invoke(self, arrays: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         for array, port in zip(arrays, self.inputs, strict=True):
-            self._interpreter.set_tensor(port.index, np.ascontiguousarray(array))
+            self._interpreter.set_tensor(port.tensor, np.ascontiguousarray(array))
         started = time.perf_counter_ns()
         try:
             self._interpreter.invoke()
         except RuntimeError as error:
             raise ModelError(f"the model failed on this input: {_sentence(error)}") from error
         self.latency_ms = (time.perf_counter_ns() - started) / 1e6
-        return tuple(self._interpreter.get_tensor(port.index) for port in self.outputs)
+        return tuple(self._interpreter.get_tensor(port.tensor) for port in self.outputs)
 
 
 class _Detector:
@@ -187,7 +187,7 @@ def _load(name: str, content: bytes, num_threads: int, delegate_options: dict[st
         from edgebnn.delegate.loader import load_delegate
 
         delegates = [load_delegate(num_threads=num_threads, **delegate_options)]
-    except ModuleNotFoundError:
+    except DelegateError:
         delegates = []
     try:
         interpreter = Interpreter(model_content=content, num_threads=num_threads, experimental_delegates=delegates)

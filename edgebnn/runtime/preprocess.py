@@ -57,8 +57,9 @@ def input_table(
     real = (np.arange(256, dtype=np.float32) - np.float32(mean)) / np.float32(std)
     if np.issubdtype(dtype, np.floating):
         return real.astype(dtype)
-    limits = np.iinfo(dtype)  # type: ignore[arg-type]
-    return np.clip(np.rint(real / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    limits = np.iinfo(np.dtype(dtype))
+    quantised: npt.NDArray[Any] = np.clip(np.rint(real / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    return quantised
 
 
 def apply_table(image: Image, table: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
