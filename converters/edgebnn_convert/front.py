@@ -18,7 +18,7 @@ ALIGNMENT = 16
 TABLE = -1
 
 MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_METADATA, MODEL_SIGNATURES = 2, 4, 6, 7
-MODEL_FIELDS = range(8)  # 0 version (uint32), the others are offsets
+MODEL_FIELDS = range(10)  # 0 version (uint32), the others are offsets
 BUFFER_DATA, BUFFER_OFFSET = 0, 1
 
 
