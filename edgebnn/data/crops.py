@@ -1,0 +1,177 @@
+"""Training crops: face-anchored windows, mosaics and negatives, with geometric and colour augmentation.
+
+Everything random is drawn from the generator that is passed in, so that a crop is a function of its seed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pydantic
+from pydantic import Field
+
+from edgebnn.data.pictures import Boxes, Image, Pictures
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Flags = npt.NDArray[np.bool_]
+
+
+class Sides(pydantic.BaseModel):
+    """Longer side that a face is brought to, drawn log-uniformly, in input pixels."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    smallest: Annotated[float, Field(gt=0)] = 9
+    largest: Annotated[float, Field(gt=0)] = 120
+
+
+class Crops(pydantic.BaseModel):
+    """How crops are cut and changed."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    negatives: Annotated[Share, Field(description="crops of pictures without any box")] = 0.1
+    anywhere: Annotated[Share, Field(description="crops at any place of any picture")] = 0.05
+    mosaic: Annotated[Share, Field(description="crops made of four of half the side")] = 0.2
+    mosaic_sides: Sides = Sides(smallest=9, largest=50)
+    least_scale: Annotated[float, Field(gt=0)] = 0.3
+    most_scale: Annotated[float, Field(gt=0)] = 2.2
+    aspect: Annotated[Share, Field(description="width is stretched by up to 1 + this, or shrunk")] = 0.12
+    flip: Share = 0.5
+    colour: Annotated[Share, Field(description="brightness, contrast, saturation and tint change")] = 0.7
+    grey: Share = 0.1
+    blur: Share = 0.1
+    weights: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]],
+        Field(description="how often pictures are taken, by the source that their annotation names; 1 for others"),
+    ] = {}
+    pad: Annotated[int, Field(ge=0, le=255)] = 114
+    least_side: Annotated[float, Field(ge=0, description="shorter faces are masked, input pixels")] = 6
+    least_visible: Annotated[Share, Field(description="faces of which less is inside of the crop are masked")] = 0.45
+
+
+class Cutter:
+    """Cuts crops from pictures."""
+
+    def __init__(self, pictures: Pictures, how: Crops) -> None:
+        """Cut from `pictures` as `how` says."""
+        self.pictures = pictures
+        self.how = how
+        faces = [int((~item.ignore).sum()) for item in pictures.items]
+        self.with_faces = np.flatnonzero(faces)
+        self.negatives = np.flatnonzero([not len(item.boxes) for item in pictures.items])
+        # A crowd counts more than a portrait, but not by its head count.
+        weight = np.minimum(np.sqrt(np.array(faces, np.float64)[self.with_faces]), 3)
+        weight *= [how.weights.get(pictures.items[index].source, 1) for index in self.with_faces]
+        self._chance = np.cumsum(weight) / max(weight.sum(), 1e-9)
+
+    def cut(self, random: np.random.Generator, side: int, sides: Sides) -> tuple[Image, Boxes, Flags]:
+        """A crop (side, side, 3), its boxes (n, 4) as x1, y1, x2, y2 clipped to it, and which of them to mask (n,)."""
+        how = self.how
+        if random.random() < how.mosaic:
+            half = side // 2
+            image = np.empty((2 * half, 2 * half, 3), np.uint8)
+            parts = []
+            for x, y in ((0, 0), (half, 0), (0, half), (half, half)):
+                small = Sides(
+                    smallest=min(sides.smallest, how.mosaic_sides.smallest * half / 64),
+                    largest=how.mosaic_sides.largest * half / 64,
+                )
+                image[y : y + half, x : x + half], boxes, mask = self._window(random, half, small)
+                parts.append((boxes + np.array([x, y, x, y], np.float32), mask))
+            boxes, mask = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        else:
+            image, boxes, mask = self._window(random, side, sides)
+        return self._recolour(random, image), boxes, mask
+
+    def _window(self, random: np.random.Generator, side: int, sides: Sides) -> tuple[Image, Boxes, Flags]:
+        how = self.how
+        kind = random.random()
+        if len(self.negatives) and (kind < how.negatives or not len(self.with_faces)):
+            index, anchor = int(random.choice(self.negatives)), None
+        elif kind < how.negatives + how.anywhere or not len(self.with_faces):
+            index, anchor = int(random.integers(len(self.pictures))), None
+        else:
+            index = int(self.with_faces[np.searchsorted(self._chance, random.random(), side="right")])
+            item = self.pictures.items[index]
+            anchor = item.boxes[random.choice(np.flatnonzero(~item.ignore))]
+        image, item = self.pictures.image(index), self.pictures.items[index]
+        height, width = image.shape[:2]
+        if anchor is None:
+            scale = float(np.exp(random.uniform(np.log(how.least_scale), np.log(how.most_scale))))
+            x, y = random.uniform(0, width), random.uniform(0, height)
+            place = np.array([0.5, 0.5])
+        else:
+            wanted = np.exp(random.uniform(np.log(sides.smallest), np.log(sides.largest)))
+            scale = float(np.clip(wanted / max(anchor[2], anchor[3]), how.least_scale, how.most_scale))
+            x, y = anchor[0] + anchor[2] / 2, anchor[1] + anchor[3] / 2
+            # Where in the crop the face's centre goes: so that the face is inside where it fits.
+            margin = np.minimum(anchor[2:] * scale / 2 / side, 0.5) * 0.8
+            place = random.uniform(margin, 1 - margin)
+        stretch = np.exp(random.uniform(-1, 1) * np.log1p(how.aspect) / 2)
+        scale_x, scale_y = scale * stretch, scale / stretch
+        left, top = round(x - place[0] * side / scale_x), round(y - place[1] * side / scale_y)
+        across, down = max(round(side / scale_x), 1), max(round(side / scale_y), 1)
+        smooth = across > 2 * side or random.random() < 0.5  # devices shrink by less than half without averaging
+        crop = _cut_window(image, left, top, across, down, side, pad=how.pad, smooth=smooth)
+        zoom = np.array([side / across, side / down] * 2, np.float32)
+        boxes = (item.boxes + np.concatenate([np.zeros_like(item.boxes[:, :2]), item.boxes[:, :2]], axis=1)) - np.array(
+            [left, top] * 2, np.float32
+        )
+        boxes = (boxes * zoom).astype(np.float32)
+        mask = item.ignore
+        if random.random() < how.flip:
+            crop = crop[:, ::-1]
+            boxes = np.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], axis=1)
+        return crop, *self._clip(boxes, mask, side)
+
+    def _clip(self, boxes: Boxes, mask: Flags, side: int) -> tuple[Boxes, Flags]:
+        area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+        clipped = np.clip(boxes, 0, side)
+        size = clipped[:, 2:] - clipped[:, :2]
+        seen = np.prod(size, axis=1)
+        inside = seen > 0
+        mask = mask | (size.max(axis=1, initial=0) < self.how.least_side) | (seen < self.how.least_visible * area)
+        return clipped[inside], mask[inside]
+
+    def _recolour(self, random: np.random.Generator, image: Image) -> Image:
+        how = self.how
+        change, grey, blur = random.random(3)
+        out = image
+        if change < how.colour:
+            gain = np.exp(random.uniform(-0.35, 0.35)) * np.exp(random.uniform(-0.08, 0.08, 3))
+            middle = random.uniform(90, 150)
+            offset = random.uniform(-30, 30)
+            tables = (np.arange(256)[None, :] - middle) * gain[:, None] + middle + offset
+            tables = np.clip(tables, 0, 255).astype(np.uint8).T.reshape(256, 1, 3)
+            out = cv2.LUT(np.ascontiguousarray(out), tables)
+            saturation = random.uniform(0.5, 1.5)
+            mean = cv2.cvtColor(out, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=2)
+            out = cv2.addWeighted(out, saturation, mean, 1 - saturation, 0)
+        if grey < how.grey:
+            out = cv2.cvtColor(out, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=2)
+        if blur < how.blur:
+            out = cv2.GaussianBlur(out, (0, 0), random.uniform(0.5, 1.4))
+        return np.ascontiguousarray(out)
+
+
+def _cut_window(
+    image: Image, left: int, top: int, across: int, down: int, side: int, *, pad: int, smooth: bool
+) -> Image:
+    """The window of `image`, padded where it sticks out, resized to (side, side, 3), averaging areas if `smooth`."""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + across, width), min(top + down, height)
+    out = np.full((side, side, 3), pad, np.uint8)
+    if x2 <= x1 or y2 <= y1:
+        return out
+    to = [round((x1 - left) * side / across), round((y1 - top) * side / down)]
+    end = [round((x2 - left) * side / across), round((y2 - top) * side / down)]
+    if end[0] <= to[0] or end[1] <= to[1]:
+        return out
+    how = cv2.INTER_AREA if smooth and across > side else cv2.INTER_LINEAR
+    piece = cv2.resize(image[y1:y2, x1:x2], (end[0] - to[0], end[1] - to[1]), interpolation=how)
+    out[to[1] : end[1], to[0] : end[0]] = piece
+    return out
