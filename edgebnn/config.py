@@ -1,0 +1,42 @@
+"""Typed configuration from TOML files: an error names the file, the key and the value."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from edgebnn.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Schema = TypeVar("Schema", bound=pydantic.BaseModel)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a TOML file; ConfigError when it cannot be read or is no TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from None
+
+
+def check_config(raw: dict[str, Any], schema: type[Schema], *, file: Path) -> Schema:
+    """`raw` as `schema`; ConfigError names the file, the first wrong key and its value."""
+    try:
+        return schema.model_validate(raw)
+    except pydantic.ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(map(str, problem["loc"])) or "(the whole file)"
+        if problem["type"] == "extra_forbidden":
+            raise ConfigError(f"{file}: {key} = {problem['input']!r}: there is no such key, check its name") from None
+        if problem["type"] == "missing":
+            raise ConfigError(f"{file}: {key} is missing: give it a value") from None
+        raise ConfigError(f"{file}: {key} = {problem['input']!r}: {problem['msg']}") from None

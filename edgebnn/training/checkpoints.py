@@ -1,0 +1,93 @@
+"""Files of a run folder, written so that being killed at any moment leaves the old file or the new one, whole.
+
+last.npz      everything a run needs to go on exactly: weights, optimizer, step, history
+best.keras    the network of the best epoch, with its card.json
+metrics.csv   one row an epoch
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebnn.errors import DataError
+
+FORMAT = 1
+
+
+@dataclass
+class State:
+    """Where a run stands after `step` steps: arrays in the order of the network's and the optimizer's variables."""
+
+    step: int = 0
+    best: float = -1.0
+    fingerprint: str = ""
+    history: list[dict[str, float]] = field(default_factory=list)
+    running: list[float] = field(default_factory=list)
+    weights: list[npt.NDArray[Any]] = field(default_factory=list)
+    optimizer: list[npt.NDArray[Any]] = field(default_factory=list)
+
+
+def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a file beside `file`, sync it and rename it over `file`."""
+    partial = file.with_name(f".partial.{file.name}")
+    try:
+        write(partial)
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_csv(file: Path, rows: list[dict[str, float]]) -> None:
+    """Rows with the keys of the first one as the columns."""
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def save_state(file: Path, state: State) -> None:
+    """Write `state` atomically."""
+    head = {name: getattr(state, name) for name in ("step", "best", "fingerprint", "history", "running")}
+    arrays = {f"weight{i:04d}": array for i, array in enumerate(state.weights)}
+    arrays |= {f"optimizer{i:04d}": array for i, array in enumerate(state.optimizer)}
+    text = np.frombuffer(json.dumps({"format": FORMAT, **head}).encode(), np.uint8)
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as out:
+            np.savez(out, head=text, **arrays)
+
+    write_atomically(file, write)
+
+
+def load_state(file: Path) -> State:
+    """The state in `file`; DataError when it is missing, damaged or of another format."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            head = json.loads(stored["head"].tobytes())
+            names = sorted(stored.files)
+            weights = [stored[name] for name in names if name.startswith("weight")]
+            optimizer = [stored[name] for name in names if name.startswith("optimizer")]
+    except FileNotFoundError:
+        raise DataError(f"{file} does not exist: there is no run to go on with, leave --resume out") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{file} is damaged ({error}): start anew with another --out") from None
+    if head.pop("format", None) != FORMAT:
+        raise DataError(f"{file} was written by another version of edgebnn: start anew with another --out")
+    return State(**head, weights=weights, optimizer=optimizer)

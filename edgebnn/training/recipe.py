@@ -1,0 +1,123 @@
+"""What a training run does, as a TOML file: `edgebnn train face` reads the packaged recipes/face.toml."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from edgebnn.config import check_config, read_toml
+from edgebnn.data.crops import Crops, Sides
+from edgebnn.errors import ConfigError
+from edgebnn.models import FaceNetwork
+
+Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Batches(_Strict):
+    """Crops per step; every `large_every`-th step uses fewer, larger crops, for large faces."""
+
+    side: Side = 128
+    size: Annotated[int, Field(ge=1, le=4096)] = 32
+    sides: Sides = Sides(smallest=9, largest=120)
+    large_every: Annotated[int, Field(ge=0, description="0: no large crops")] = 0
+    large_side: Side = 256
+    large_size: Annotated[int, Field(ge=1, le=4096)] = 8
+    large_sides: Sides = Sides(smallest=60, largest=240)
+    workers: Annotated[int, Field(ge=1, le=64, description="threads that cut crops")] = 2
+    cache_mb: Annotated[int, Field(ge=0, description="decoded pictures kept in memory")] = 4000
+
+
+class Targets(_Strict):
+    """Which faces each level learns, by longer side in input pixels (at least, below)."""
+
+    s8: tuple[float, float] = (0, 30)
+    s16: tuple[float, float] = (24, 72)
+    s32: tuple[float, float] = (56, 10_000)
+
+
+class Loss(_Strict):
+    """See edgebnn.training.losses.detection_loss."""
+
+    score_weight: Annotated[float, Field(gt=0)] = 2.0
+    floor: Annotated[float, Field(ge=0, le=1, description="least score target of a positive cell")] = 0.3
+
+
+class Optimizer(_Strict):
+    """Adam with a linear warm-up and a cosine to `final_rate` at the last step."""
+
+    rate: Annotated[float, Field(gt=0)] = 1e-2
+    final_rate: Annotated[float, Field(ge=0)] = 1e-5
+    warmup_steps: Annotated[int, Field(ge=0)] = 150
+    clipnorm: Annotated[float, Field(gt=0)] = 10.0
+
+
+class Schedule(_Strict):
+    """Length of the run."""
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    steps: Annotated[int, Field(ge=1, description="steps per epoch")] = 400
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Export(_Strict):
+    """Input of the checkpoint, used for validation too, and decoding defaults of its card."""
+
+    width: Side = 320
+    height: Side = 320
+    pad: Annotated[int, Field(ge=0, le=255)] = 114
+    nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.45
+    least_px: Annotated[Literal[12, 24, 48], Field(description="least face of the AP50 that picks the best epoch")] = 24
+
+
+class Recipe(_Strict):
+    """See the module's docstring."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._-]+$")]
+    licence: str = ""
+    model: FaceNetwork = FaceNetwork()
+    batches: Batches = Batches()
+    crops: Crops = Crops()
+    targets: Targets = Targets()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    export: Export = Export()
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes in the package."""
+    folder = files("edgebnn.training") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_recipe(name: str, *, smoke: bool = False) -> Recipe:
+    """The recipe of a packaged name or a file's path; with `smoke`, its [smoke] table's values replace others."""
+    path = Path(name)
+    if path.suffix == ".toml" or "/" in name:
+        raw, shown = read_toml(path), path
+    elif name in recipe_names():
+        with as_file(files("edgebnn.training") / "recipes" / f"{name}.toml") as packaged:
+            raw, shown = read_toml(packaged), Path(f"{name}.toml")
+    else:
+        raise ConfigError(f"there is no recipe {name!r}: expected one of {', '.join(recipe_names())}, or a .toml file")
+    overrides = raw.pop("smoke", {})
+    if not isinstance(overrides, dict):
+        raise ConfigError(f"{shown}: smoke = {overrides!r}: expected a table of values that --smoke replaces")
+    check_config(_merged(raw, overrides), Recipe, file=shown)  # a mistake in [smoke] shows in a full run too
+    return check_config(_merged(raw, overrides) if smoke else raw, Recipe, file=shown)
+
+
+def _merged(raw: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    out = dict(raw)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out

@@ -1,0 +1,97 @@
+"""`edgebnn train`: a recipe and data in, a run folder with checkpoints out."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
+from edgebnn.data.composites import write_composites
+from edgebnn.data.pictures import Labelled, Pictures, read_rgb
+from edgebnn.errors import DataError
+from edgebnn.evaluation.annotations import read_annotations
+from edgebnn.training.checkpoints import load_state
+from edgebnn.training.loop import Loop
+from edgebnn.training.recipe import read_recipe
+
+SMOKE_PICTURES = 64
+SMOKE_LICENCE = "Trained for a minute on a public-domain photograph, to prove that training works: of no use."
+SHOWN_PROBLEMS = 20
+
+
+def train(
+    recipe: str, *, data: list[Path], out: Path | None, resume: bool, init_from: Path | None, smoke: bool
+) -> None:
+    """Train `recipe` (a packaged name or a .toml file) on the folders `data`; see docs/training.md for the run folder.
+
+    `resume` goes on exactly from the run folder's last checkpoint; `init_from` starts from a .keras file's weights;
+    `smoke` runs the recipe's [smoke] variant, on composites of the bundled photograph when there is no `data`.
+    """
+    how = read_recipe(recipe, smoke=smoke)
+    if not data:
+        how = how.model_copy(update={"licence": SMOKE_LICENCE})
+    folder = out or Path("runs") / (f"{how.name}-smoke" if smoke else how.name)
+    last = folder / "last.npz"
+    if resume and init_from:
+        raise DataError("--resume goes on with the run's own weights: leave --init-from out")
+    if not data and not smoke:
+        raise DataError("expected at least one --data DIR to train on (only --smoke runs without)")
+    if not resume and last.exists():
+        raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")
+    state = load_state(last) if resume else None
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
+        names = tuple(path.resolve().name for path in data) or ("composites of the bundled photograph",)
+        learnt, held_out = _read_all(data) if data else _make_composites(Path(scratch), how.schedule.seed)
+        cache_mb = how.batches.cache_mb
+        val = Pictures(held_out, cache_mb=cache_mb) if held_out else None
+        loop = Loop(how, folder, Pictures(learnt, cache_mb=cache_mb), val, data=names)
+        if init_from:
+            loop.load_weights(init_from)
+        loop.run(state)
+
+
+def _read_all(folders: Sequence[Path]) -> tuple[list[Labelled], list[Labelled]]:
+    """The pictures of the splits train and val of all folders; what is wrong with them is reported."""
+    splits: list[list[Labelled]] = []
+    for split in ("train", "val"):
+        pictures: list[Labelled] = []
+        for folder in folders:
+            found = read_annotations(folder, split=split)
+            for problem in found.problems[:SHOWN_PROBLEMS]:
+                print(f"edgebnn: {problem}", file=sys.stderr)
+            if found.problems:
+                print(f"edgebnn: {folder}: {len(found.problems)} annotations skipped", file=sys.stderr)
+            pictures += [Labelled(one.file, one.boxes, one.ignore, one.source) for one in found.pictures]
+        splits.append(pictures)
+    if not splits[0]:
+        raise DataError(f"expected pictures of split train, there are none in {', '.join(map(str, folders))}")
+    return splits[0], splits[1]
+
+
+def _make_composites(folder: Path, seed: int) -> tuple[list[Labelled], list[Labelled]]:
+    samples = files("edgebnn.samples")
+    box = json.loads((samples / "astronaut.json").read_text(encoding="utf-8"))["box"]
+    with as_file(samples / "astronaut.jpg") as file:
+        photograph = read_rgb(file)
+    if photograph is None:
+        raise DataError("the bundled photograph astronaut.jpg cannot be read: install edgebnn again")
+    made = write_composites(folder, photograph, box, count=SMOKE_PICTURES, seed=seed)
+    return made[SMOKE_PICTURES // 4 :], made[: SMOKE_PICTURES // 4]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run folder; DataError when another process trains in it."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataError(f"another process is training in {folder}: name another folder with --out") from None
+        yield
