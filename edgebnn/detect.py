@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ def detect(
     """Run the command; returns its exit code: 0, 1 when a file could not be read, 130 after Ctrl-C."""
     if min_score is not None:
         check_score(min_score)
+    _silence_opencv()
     run = _Run(as_json)
     files: list[Picture | Video] = []
     for given in sources:
@@ -129,6 +131,13 @@ class _Run:
         elif isinstance(file, Picture):
             scores = f" ({', '.join(f'{score:.2f}' for score in found.scores)})" if len(found) else ""
             _print(f"{file.name}: {_number(len(found), 'face')}{scores}")
+
+
+def _silence_opencv() -> None:
+    """Its decoders tell stderr about every damaged macroblock; what is wrong with a file, `refuse` says once."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET, read when the first video is opened
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)
 
 
 def _line(name: str, frame: Frame, found: Detections, stage_ms: dict[str, float]) -> dict[str, object]:

@@ -36,33 +36,44 @@ def decode(maps: Mapping[str, Array], how: Decode, *, min_score: float) -> tuple
     Coordinates are input pixels of the model; after NMS, best score first, at most `how.max_detections`. A cell whose
     numbers are not finite is no detection.
     """
-    logit = np.float32(np.log(min_score / (1 - min_score)))
+    # A hair below the threshold, which the scores themselves then decide: float32 rounds both.
+    logit = np.float32(np.log(min_score / (1 - min_score)) - 1e-3)
     boxes, logits = [], []
     for level in how.levels:
         grid = maps[level.output].reshape(-1, *maps[level.output].shape[-2:])
-        score = grid[..., 0]
-        y, x = np.nonzero(score >= logit)
-        distance = np.exp(np.clip(grid[y, x, 1:], -10, 10)) * np.float32(level.stride * level.scale)
+        y, x = np.nonzero(grid[..., 0] >= logit)
+        found = grid[y, x]
+        distance = np.exp(np.clip(found[:, 1:], -10, 10)) * np.float32(level.stride * level.scale)
         centre = (np.stack([x, y], axis=-1).astype(np.float32) + np.float32(0.5)) * np.float32(level.stride)
         boxes.append(np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=-1))
-        logits.append(score[y, x])
+        logits.append(found[:, 0])
     every = np.concatenate(boxes).astype(np.float32)
-    scores = (1 / (1 + np.exp(-np.concatenate(logits)))).astype(np.float32)
+    scores = (1 / (1 + np.exp(-np.clip(np.concatenate(logits), -80, 80)))).astype(np.float32)
+    good = (scores >= np.float32(min_score)) & np.isfinite(every).all(axis=-1)
+    every, scores = every[good], scores[good]
     kept = nms(every, scores, iou=how.nms_iou, limit=how.max_detections)
     return every[kept], scores[kept]
 
 
 def nms(boxes: Array, scores: Array, *, iou: float, limit: int) -> npt.NDArray[np.int64]:
-    """Greedy non-maximum suppression of boxes (N, 4) as x1, y1, x2, y2: indices kept, best score first."""
+    """Greedy non-maximum suppression of boxes (N, 4) as x1, y1, x2, y2: at most `limit` indices, best score first.
+
+    A box goes when its IoU with a better one that stays is above `iou`; equal scores keep their order.
+    """
     order = np.argsort(-scores, kind="stable")
-    area = np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes[order].T)
+    area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+    alive = np.ones(len(order), np.bool_)
     kept: list[int] = []
-    while len(order) and len(kept) < limit:
-        best, rest = int(order[0]), order[1:]
-        kept.append(best)
-        low = np.maximum(boxes[best, :2], boxes[rest, :2])
-        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=-1)
-        union = area[best] + area[rest] - shared
-        order = rest[shared <= iou * union]
-    return np.array(kept, np.int64)
+    for i in range(len(order)):
+        if not alive[i]:
+            continue
+        kept.append(i)
+        if len(kept) == limit:
+            break
+        rest = slice(i + 1, None)
+        width = np.minimum(x2[i], x2[rest]) - np.maximum(x1[i], x1[rest])
+        height = np.minimum(y2[i], y2[rest]) - np.maximum(y1[i], y1[rest])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        alive[rest] &= shared <= iou * (area[i] + area[rest] - shared)
+    return order[kept]

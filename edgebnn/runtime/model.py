@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebnn.card import Card, read_card
-from edgebnn.errors import DelegateError, InputError, ModelError
+from edgebnn.errors import InputError, ModelError
 from edgebnn.runtime.detections import Detections, decode
 
 if TYPE_CHECKING:
@@ -183,14 +183,11 @@ def packaged_models() -> list[str]:
 def _load(name: str, content: bytes, num_threads: int, delegate_options: dict[str, Any]) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    try:
-        from edgebnn.delegate.loader import load_delegate
+    from edgebnn.delegate.loader import load_delegate
 
-        delegates = [load_delegate(num_threads=num_threads, **delegate_options)]
-    except DelegateError:
-        delegates = []
+    delegate = load_delegate(num_threads=num_threads, **delegate_options)
     try:
-        interpreter = Interpreter(model_content=content, num_threads=num_threads, experimental_delegates=delegates)
+        interpreter = Interpreter(model_content=content, num_threads=num_threads, experimental_delegates=[delegate])
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the interpreter refuses {name}: {_sentence(error)}") from error

@@ -46,6 +46,8 @@ def to_frame(
     corners = (boxes.astype(np.float64).reshape(-1, 2, 2) - shift) / scale
     corners = np.clip(corners, 0, (width, height)).astype(np.float32)
     size = corners[:, 1] - corners[:, 0]
+    beyond = corners[:, 0].astype(np.float64) + size > (width, height)  # by float32's rounding
+    size[beyond] = np.nextafter(size[beyond], np.float32(0))
     kept = np.flatnonzero((size > 0).all(axis=1))
     return np.concatenate([corners[kept, 0], size[kept]], axis=1), kept
 
