@@ -1,0 +1,170 @@
+"""Writes a `Graph` as the bytes of a .tflite file (host side only: needs the schema of a runtime's Python package)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flatbuffers import Builder, flexbuffers
+
+try:
+    from ai_edge_litert import schema_py_generated as schema
+except ImportError:
+    from tensorflow.lite.python import schema_py_generated as schema
+
+from .graph import Graph, Op, Tensor
+
+IDENTIFIER = b"TFL3"
+ALIGNMENT = 16
+TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "bits": schema.TensorType.INT32,
+    "int32": schema.TensorType.INT32,
+    "int8": schema.TensorType.INT8,
+    "uint8": schema.TensorType.UINT8,
+    "int16": schema.TensorType.INT16,
+    "int64": schema.TensorType.INT64,
+    "float16": schema.TensorType.FLOAT16,
+    "bool": schema.TensorType.BOOL,
+}
+# Builtin op -> (its options table, the names of that table's fields by the names in `Op.options`).
+BUILTIN_OPTIONS = {
+    "ADD": ("AddOptions", {"fused_activation_function": "fusedActivationFunction"}),
+    "MUL": ("MulOptions", {"fused_activation_function": "fusedActivationFunction"}),
+    "RELU": (None, {}),
+    "MAX_POOL_2D": (
+        "Pool2DOptions",
+        {
+            "padding": "padding",
+            "stride_width": "strideW",
+            "stride_height": "strideH",
+            "filter_width": "filterWidth",
+            "filter_height": "filterHeight",
+        },
+    ),
+}
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    """A BufferT whose bytes are aligned as the TFLite schema asks, which the generated class forgets."""
+
+    def Pack(self, builder: Builder) -> int:
+        if self.data is None:
+            return int(super().Pack(builder))
+        octets = bytes(self.data)
+        builder.StartVector(1, len(octets), self.alignment)
+        head = builder.head - len(octets)
+        builder.head = head
+        builder.Bytes[head : head + len(octets)] = octets
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return int(schema.BufferEnd(builder))
+
+    alignment = ALIGNMENT
+
+
+def custom_options(options: dict[str, Any]) -> bytes:
+    """A flexbuffer map as LCE's converter writes it; b"" for an op without options; bytes pass as they are."""
+    return bytes(flexbuffers.Dumps(options)) if options else b""
+
+
+def to_bytes(graph: Graph, *, alignment: int = ALIGNMENT) -> bytes:
+    """The .tflite file of a graph: one subgraph, one signature `serving_default`, constants aligned to `alignment`."""
+    model = schema.ModelT()
+    model.version = 3
+    model.description = "edgebnn test"
+    model.buffers = [schema.BufferT()]
+    model.operatorCodes = []
+    subgraph = schema.SubGraphT()
+    subgraph.name = "main"
+    subgraph.tensors = [_tensor(tensor, model, alignment, graph) for tensor in graph.tensors]
+    subgraph.inputs = [tensor.index for tensor in graph.inputs]
+    subgraph.outputs = [tensor.index for tensor in graph.outputs]
+    kinds: list[str] = []
+    subgraph.operators = [_operator(op, kinds) for op in graph.ops]
+    model.operatorCodes = [_operator_code(kind) for kind in kinds]
+    model.subgraphs = [subgraph]
+    model.signatureDefs = [_signature(graph)]
+    builder = Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _tensor(tensor: Tensor, model: Any, alignment: int, graph: Graph) -> Any:
+    packed = schema.TensorT()
+    packed.name = tensor.name
+    packed.shape = list(tensor.stored_shape)
+    packed.type = TYPES[tensor.type]
+    packed.hasRank = True
+    if tensor.data is None:
+        packed.buffer = 0
+    elif tensor.shares is not None:
+        packed.buffer = _buffer_index(graph, tensor.shares)
+    else:
+        buffer = _AlignedBuffer()
+        buffer.alignment = alignment
+        buffer.data = _little_endian(tensor.data)
+        packed.buffer = len(model.buffers)
+        model.buffers.append(buffer)
+    if tensor.scale is not None:
+        packed.quantization = schema.QuantizationParametersT()
+        packed.quantization.scale = [tensor.scale]
+        packed.quantization.zeroPoint = [tensor.zero_point]
+    return packed
+
+
+def _buffer_index(graph: Graph, index: int) -> int:
+    owners = [tensor.index for tensor in graph.tensors if tensor.data is not None and tensor.shares is None]
+    return 1 + owners.index(index)
+
+
+def _little_endian(data: npt.NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(data).astype(data.dtype.newbyteorder("<")).tobytes()
+
+
+def _operator(op: Op, kinds: list[str]) -> Any:
+    if op.kind not in kinds:
+        kinds.append(op.kind)
+    packed = schema.OperatorT()
+    packed.opcodeIndex = kinds.index(op.kind)
+    packed.inputs = [-1 if tensor is None else tensor.index for tensor in op.inputs]
+    packed.outputs = [tensor.index for tensor in op.outputs]
+    if op.kind not in BUILTIN_OPTIONS:
+        packed.customOptions = np.frombuffer(op.raw_options or custom_options(dict(op.options)), np.uint8)
+        return packed
+    table, fields = BUILTIN_OPTIONS[op.kind]
+    if table is not None:
+        packed.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+        packed.builtinOptions = getattr(schema, table + "T")()
+        for name, value in op.options.items():
+            setattr(packed.builtinOptions, fields[name], value)
+    return packed
+
+
+def _operator_code(kind: str) -> Any:
+    code = schema.OperatorCodeT()
+    code.version = 1
+    builtin = kind in BUILTIN_OPTIONS
+    code.builtinCode = getattr(schema.BuiltinOperator, kind) if builtin else schema.BuiltinOperator.CUSTOM
+    code.deprecatedBuiltinCode = code.builtinCode
+    if not builtin:
+        code.customCode = kind
+    return code
+
+
+def _signature(graph: Graph) -> Any:
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.subgraphIndex = 0
+    signature.inputs = [_binding(f"in{i}", tensor) for i, tensor in enumerate(graph.inputs)]
+    signature.outputs = [_binding(f"out{i}", tensor) for i, tensor in enumerate(graph.outputs)]
+    return signature
+
+
+def _binding(name: str, tensor: Tensor) -> Any:
+    binding = schema.TensorMapT()
+    binding.name = name
+    binding.tensorIndex = tensor.index
+    return binding
