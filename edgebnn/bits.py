@@ -34,4 +34,5 @@ def unpack(packed: npt.NDArray[np.int32], channels: int) -> npt.NDArray[np.bool_
 def popcount_dot(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32], channels: int) -> npt.NDArray[np.int64]:
     """Dot product of +-1 vectors along the last axis: channels - 2 * popcount(a ^ b). Padding bits must be equal."""
     differing = np.unpackbits(np.ascontiguousarray(a ^ b).view(np.uint8), axis=-1).sum(axis=-1, dtype=np.int64)
-    return channels - 2 * differing
+    dot: npt.NDArray[np.int64] = channels - 2 * differing
+    return dot

@@ -1,0 +1,43 @@
+# Sourced by the scripts: where Python is, and how an environment is made. Works from the repository's root.
+
+die() {
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+# python_version PYTHON: prints "3.11", or nothing when it does not run.
+python_version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
+
+# find_python VERSION...: prints the first interpreter found of these versions, in their order; fails when there is none.
+find_python() {
+  local version candidate
+  for version in "$@"; do
+    for candidate in "python$version" python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python3; do
+      if [ "$(python_version "$candidate")" = "$version" ]; then
+        command -v "$candidate"
+        return
+      fi
+    done
+  done
+  return 1
+}
+
+# make_venv FOLDER PYTHON: an environment of that Python; one of another version is made anew.
+make_venv() {
+  [ -x "$1/bin/python" ] && [ "$(python_version "$1/bin/python")" = "$(python_version "$2")" ] && return
+  rm -rf "$1"
+  "$2" -m venv "$1" || die "$2 cannot make environments: install its venv module (Debian: apt install python3-venv)"
+}
+
+# need_compiler: a sentence with the cure when there is no C++ compiler.
+need_compiler() {
+  command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
+    die "expected a C++17 compiler, found none: install one (Debian: apt install g++)"
+}
+
+# pip_install FOLDER ARGUMENT...: says nothing but errors.
+pip_install() {
+  local folder=$1
+  shift
+  "$folder/bin/python" -m pip install -qq --disable-pip-version-check "$@"
+}
