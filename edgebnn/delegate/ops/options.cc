@@ -67,6 +67,8 @@ Options::Options(const void* data, size_t size) {
   Require(count <= kMostOptions, "its options are ", count, " entries, more than ", kMostOptions);
   const size_t key_width = read.Unsigned(Reader::Before(values, 2, width), width);
   const size_t keys = read.Follow(Reader::Before(values, 3, width), width);
+  const uint64_t names = read.Unsigned(Reader::Before(keys, 1, key_width), key_width);
+  Require(names == count, "its options have ", names, " names for ", count, " values");
   for (size_t i = 0; i < count; ++i) {
     const size_t key = read.Follow(keys + i * key_width, key_width);
     const uint64_t type = read.Unsigned(values + count * width + i, 1);
