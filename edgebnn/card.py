@@ -19,10 +19,11 @@ from edgebnn.errors import ModelError
 METADATA_NAME = b"edgebnn.card"
 VERSION = 1
 NO_DIGEST = "0" * 64
+_DIGEST_KEY = b'"file_sha256":"'
 
 
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Preprocess(_Strict):
@@ -107,6 +108,8 @@ def read_card(model: bytes) -> Card | None:
     """The card inside a .tflite, None without one; ModelError when the file or its card is damaged or newer."""
     span = find_metadata(model, METADATA_NAME)
     if span is None:
+        if METADATA_NAME in model or _DIGEST_KEY in model:  # a flipped bit on the way to the card would hide it
+            raise ModelError("the model file is damaged: it holds a card that cannot be reached; copy it again")
         return None
     card = parse_card(model[slice(*span)])
     digest = digest_without_itself(model, span, card.file_sha256)
@@ -142,7 +145,7 @@ def find_metadata(model: bytes, name: bytes) -> tuple[int, int] | None:
             return None
         for entry in _tables(model, metadata):
             title = _field(model, entry, 0)
-            if title is None or _vector(model, title) != name:
+            if title is None or _u32(model, title) != len(name) or model[slice(*_span(model, title))] != name:
                 continue
             index = _field(model, entry, 1, indirect=False)
             number = 0 if index is None else _u32(model, index)
@@ -151,16 +154,18 @@ def find_metadata(model: bytes, name: bytes) -> tuple[int, int] | None:
             data = _field(model, tables[number], 0) if number < len(tables) else None
             if data is None:
                 raise ModelError("the model file is damaged: its card points to an empty buffer; copy it again")
-            return data + 4, data + 4 + len(_vector(model, data))
+            return _span(model, data)
     except (struct.error, IndexError):
-        raise ModelError("the model file is damaged or truncated: an offset leads outside of it; copy it again") from None
+        raise ModelError(
+            "the model file is damaged or truncated: an offset leads outside of it; copy it again"
+        ) from None
     return None
 
 
 def _first(error: pydantic.ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(map(str, problem["loc"])) or "text"
-    return f"{where}: {problem['msg']}"
+    return "".join(c if c.isprintable() else "?" for c in f"{where[:100]}: {problem['msg'][:200]}")
 
 
 def _u32(model: bytes, at: int) -> int:
@@ -191,11 +196,12 @@ def _field(model: bytes, table: int, number: int, *, indirect: bool = True) -> i
     return _offset(model, table + inside) if indirect else table + inside
 
 
-def _vector(model: bytes, at: int) -> bytes:
+def _span(model: bytes, at: int) -> tuple[int, int]:
+    """Bytes (start, end) of the vector or string at `at`."""
     end = at + 4 + _u32(model, at)
     if end > len(model):
         raise IndexError(end)
-    return model[at + 4 : end]
+    return at + 4, end
 
 
 def _tables(model: bytes, at: int) -> list[int]:
