@@ -90,9 +90,10 @@ class Cutter:
     def _window(self, random: np.random.Generator, side: int, sides: Sides) -> tuple[Image, Boxes, Flags]:
         how = self.how
         kind = random.random()
-        if len(self.negatives) and (kind < how.negatives or not len(self.with_faces)):
+        negatives = how.negatives if len(self.negatives) else 0
+        if kind < negatives:
             index, anchor = int(random.choice(self.negatives)), None
-        elif kind < how.negatives + how.anywhere or not len(self.with_faces):
+        elif kind < negatives + how.anywhere or not len(self.with_faces):
             index, anchor = int(random.integers(len(self.pictures))), None
         else:
             index = int(self.with_faces[np.searchsorted(self._chance, random.random(), side="right")])

@@ -65,7 +65,7 @@ def _read_json_lines(folder: Path, split: str) -> Annotations:
         where = f"{file}:{number}"
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             found.problems.append(f"{where}: not JSON, line skipped")
             continue
         if not isinstance(entry, dict) or not isinstance(entry.get("file"), str) or not entry["file"]:

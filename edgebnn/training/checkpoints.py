@@ -79,7 +79,7 @@ def save_state(file: Path, state: State) -> None:
 def load_state(file: Path) -> State:
     """The state in `file`; DataError when it is missing, damaged or of another format."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as data, np.load(data, allow_pickle=False) as stored:
             head = json.loads(stored["head"].tobytes())
             names = sorted(stored.files)
             weights = [stored[name] for name in names if name.startswith("weight")]

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgebnn.data.pictures import Labelled, Pictures, read_rgb
+from edgebnn.errors import DataError
+
+
+def label(file: Path) -> Labelled:
+    return Labelled(file, np.zeros((0, 4), np.float32), np.zeros(0, bool))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Three pictures, and five files that are none."""
+    out = []
+    for index in range(3):
+        picture = np.random.default_rng(index).integers(0, 255, (20 + index, 30, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
+        out.append(tmp_path / f"{index}.png")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "cut.png").write_bytes(out[0].read_bytes()[:40])
+    (tmp_path / "folder.jpg").mkdir()
+    return [*out, *(tmp_path / name for name in ("empty.jpg", "text.jpg", "cut.png", "folder.jpg", "missing.jpg"))]
+
+
+def test_pictures_are_rgb(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "red.png"), np.full((4, 5, 3), (0, 0, 255), np.uint8))  # BGR
+    image = read_rgb(tmp_path / "red.png")
+    assert image is not None
+    np.testing.assert_array_equal(image, np.full((4, 5, 3), (255, 0, 0)))
+
+
+@pytest.mark.parametrize("cache_mb", [0, 100])
+def test_unreadable_files_are_skipped_counted_and_reported(
+    files: list[Path], cache_mb: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pictures = Pictures([label(file) for file in files[::-1]], cache_mb=cache_mb)
+    assert [item.file.name for item in pictures.items] == ["2.png", "1.png", "0.png"]
+    assert len(pictures) == 3 and len(pictures.unreadable) == 5
+    for index in range(3):
+        np.testing.assert_array_equal(pictures.image(index), read_rgb(pictures.items[index].file))
+    err = capfd.readouterr().err
+    assert all(file.name in err for file in files[3:])
+
+
+def test_nothing_readable_is_an_error(files: list[Path]) -> None:
+    with pytest.raises(DataError, match="none of 5"):
+        Pictures([label(file) for file in files[3:]], cache_mb=1)
+
+
+def test_a_picture_that_vanishes_later_is_an_error(files: list[Path]) -> None:
+    pictures = Pictures([label(files[0])], cache_mb=0)
+    files[0].unlink()
+    with pytest.raises(DataError, match=r"0\.png"):
+        pictures.image(0)

@@ -1,0 +1,65 @@
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+if find_spec("larq") is None:
+    pytest.skip("needs the extra [train]", allow_module_level=True)
+
+from edgebnn.errors import ConfigError
+from edgebnn.training.recipe import Recipe, read_recipe, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("smoke", [False, True])
+def test_packaged_recipes_are_valid(name: str, smoke: bool) -> None:
+    assert read_recipe(name, smoke=smoke).name == name
+
+
+def test_face_is_packaged() -> None:
+    assert "face" in recipe_names()
+
+
+def write(folder: Path, text: str) -> str:
+    (folder / "mine.toml").write_text(text)
+    return str(folder / "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "a"\nepochs = 3', ["mine.toml", "epochs", "3"]),
+        ('name = "a"\n[schedule]\nepoch = 3', ["mine.toml", "schedule.epoch", "3"]),
+        ('name = "a"\n[schedule]\nepochs = 0', ["mine.toml", "schedule.epochs", "0"]),
+        ('name = "a"\n[model]\nchannels = [64, 100, 128]', ["mine.toml", "model.channels.1", "100"]),
+        ('name = "a"\n[model]\nname = "quicknet"', ["mine.toml", "model.name", "quicknet"]),
+        ('name = "a"\n[batches]\nside = 100', ["mine.toml", "batches.side", "100"]),
+        ('name = "a"\n[crops]\nflip = 1.5', ["mine.toml", "crops.flip", "1.5"]),
+        ('name = "a"\n[smoke.schedule]\nstepps = 2', ["mine.toml", "schedule.stepps", "2"]),
+        ('name = "a"\nsmoke = 3', ["mine.toml", "smoke", "3"]),
+        ("[schedule]\nepochs = 1", ["mine.toml", "name", "missing"]),
+        ('name = "a/b"', ["mine.toml", "name", "a/b"]),
+    ],
+)
+def test_mistakes_name_file_key_and_value(tmp_path: Path, text: str, said: list[str]) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_recipe(write(tmp_path, text))
+    assert all(part in str(error.value) for part in said), error.value
+
+
+def test_smoke_replaces_only_what_it_names(tmp_path: Path) -> None:
+    path = write(tmp_path, 'name = "a"\n[schedule]\nepochs = 7\nsteps = 9\n[smoke.schedule]\nsteps = 2')
+    assert read_recipe(path).schedule.steps == 9
+    smoke = read_recipe(path, smoke=True)
+    assert (smoke.schedule.epochs, smoke.schedule.steps) == (7, 2)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ConfigError, match="face"):
+        read_recipe("fase")
+    with pytest.raises(ConfigError, match=r"fase\.toml"):
+        read_recipe("fase.toml")
+
+
+def test_no_recipe_names_a_data_path() -> None:
+    assert not {name for name in Recipe.model_fields if "data" in name or "path" in name}
