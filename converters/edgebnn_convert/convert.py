@@ -1,0 +1,160 @@
+"""`edgebnn convert`: a Keras or Larq checkpoint to a verified .tflite with its card."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import edgebnn
+from edgebnn.card import Card, parse_card
+from edgebnn.errors import ModelError
+from edgebnn.inspection.graph import Network, parse
+from edgebnn_convert.checkpoint import Checkpoint, Shape, checkpoint_sha256, first_line, fix_shapes, load_checkpoint
+from edgebnn_convert.embed import embed_card
+from edgebnn_convert.keras_parity import entry_names, rename_inputs
+from edgebnn_convert.quiet import captured_stderr
+from edgebnn_convert.verify import compare_all
+
+_PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine")
+
+
+def convert(checkpoint: Path, output: Path, *, card: Path | None) -> None:
+    """Write `output`, a .tflite with its card, once it is verified; on any error nothing is written.
+
+    The card comes from `card`, else from card.json beside the checkpoint, else the model is foreign (task "tensors").
+    A card's preprocess says the size that a Keras model is built at; a SavedModel is converted as it is. ModelError
+    when the checkpoint or what LCE makes of it cannot be used, ParityError when the result computes something else.
+    """
+    if not output.parent.is_dir():
+        raise ModelError(f"cannot write {output}: the folder {output.parent} does not exist")
+    stated = _find_card(checkpoint, card)
+    digest = checkpoint_sha256(checkpoint) if checkpoint.exists() else ""
+    loaded = load_checkpoint(checkpoint)
+    if checkpoint_sha256(checkpoint) != digest:
+        raise ModelError(f"{checkpoint} changed while it was read: convert it again")
+    if stated.training.checkpoint_sha256 not in ("", digest):
+        print("note: the card was written for another checkpoint, its metrics may not be those of this one")
+    if loaded.keras is not None and not loaded.is_saved_model:
+        loaded = Checkpoint(loaded.path, _build(loaded, stated), None)
+    content, diagnostics = _run_lce(loaded)
+    for line in diagnostics:
+        print(f"LCE: {line}")
+    _check_result(parse(content), stated)
+    stated = stated.model_copy(
+        update={
+            "training": stated.training.model_copy(
+                update={"checkpoint_sha256": digest, "versions": stated.training.versions | _versions()}
+            )
+        }
+    )
+    content = embed_card(content, stated)
+    compare_all(output.name, content, stated, loaded)
+    _write(output, content)
+    print(f"{output}: {len(content):,} bytes, card {stated.name!r} (task {stated.task})")
+
+
+def _find_card(checkpoint: Path, card: Path | None) -> Card:
+    beside = checkpoint.parent / "card.json"
+    path = card or (beside if beside.is_file() else None)
+    if path is None:
+        name = checkpoint.resolve().name if checkpoint.is_dir() else checkpoint.stem
+        return Card(task="tensors", name=(name or "model")[:80])
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read the card {path}: {error.strerror}") from error
+    try:
+        return parse_card(text)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _build(loaded: Checkpoint, card: Card) -> object:
+    """The Keras model at batch 1 and the card's picture size."""
+    keras = loaded.keras
+    shapes: dict[str, Shape] = {}
+    if card.preprocess is not None and len(getattr(keras, "inputs", None) or []) == 1:
+        channels = keras.inputs[0].shape[-1]  # type: ignore[union-attr]
+        shapes = rename_inputs(keras, {"": (1, card.preprocess.height, card.preprocess.width, channels)})
+    return fix_shapes(keras, shapes)
+
+
+def _run_lce(loaded: Checkpoint) -> tuple[bytes, list[str]]:
+    """The .tflite and what LCE's compiler said.
+
+    Not `convert_keras_model`: when that fails it goes on without the signature and without int8, in silence.
+    """
+    with tempfile.TemporaryDirectory() as folder, captured_stderr() as captured:
+        import larq_compute_engine as lce
+
+        source = loaded.path
+        try:
+            if not loaded.is_saved_model and loaded.keras is not None:
+                source = Path(folder) / "saved_model"
+                loaded.keras.save(source, save_format="tf", include_optimizer=False)
+            content = bytes(lce.convert_saved_model(str(source)))
+        except Exception as error:  # TensorFlow and MLIR raise what they like
+            problem: Exception | None = error
+        else:
+            problem = None
+    diagnostics = captured.diagnostics()
+    if problem is not None:
+        reason = diagnostics[0] if diagnostics else first_line(problem)
+        raise ModelError(f"LCE cannot convert {loaded.path}: {reason}") from problem
+    return content, diagnostics
+
+
+def _check_result(network: Network, card: Card) -> None:
+    """Refuse what would fail on the device, or is not what the card says."""
+    tensors = network.main.tensors
+    for operator in network.main.operators:
+        if operator.custom and not operator.is_lce:
+            raise ModelError(
+                f"LCE made a custom operator {operator.name!r} of a layer that TFLite has no operator for: "
+                "no interpreter runs it; replace the layer"
+            )
+    inputs, outputs = entry_names(network)
+    for name, index in (inputs | outputs).items():
+        if tensors[index].dynamic or 0 in tensors[index].shape:
+            raise ModelError(f"LCE left the shape of {name!r} open, {tensors[index].shape}: build it at a fixed size")
+    if card.task != "detect" or card.preprocess is None or card.decode is None:
+        return
+    shape = (1, card.preprocess.height, card.preprocess.width, 3)
+    if [tensors[index].shape for index in inputs.values()] != [shape]:
+        got = ", ".join(f"{name} {tensors[index].shape}" for name, index in inputs.items())
+        raise ModelError(f"the card says one input {shape}, the model has {got}: correct the card's preprocess")
+    for level in card.decode.levels:
+        shape = (1, -(-card.preprocess.height // level.stride), -(-card.preprocess.width // level.stride), 5)
+        if level.output not in outputs or tensors[outputs[level.output]].shape != shape:
+            got = ", ".join(f"{name} {tensors[index].shape}" for name, index in outputs.items())
+            raise ModelError(f"the card says an output {level.output!r} {shape}, the model has {got}: correct the card")
+
+
+def _versions() -> dict[str, str]:
+    found = {"edgebnn": edgebnn.__version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _write(output: Path, content: bytes) -> None:
+    """All of it or nothing, even when the power fails."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ModelError(f"cannot write {output}: {error.strerror}") from error
+    written = Path(file.name)
+    try:
+        written.chmod(0o644)
+        written.replace(output)
+    except OSError as error:
+        written.unlink()
+        raise ModelError(f"cannot write {output}: {error.strerror}") from error

@@ -1,0 +1,156 @@
+"""A checkpoint against the .tflite made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgebnn.errors import ModelError, ParityError
+from edgebnn.inspection.graph import Network, Tensor
+from edgebnn_convert.checkpoint import Checkpoint, Outputs, Shape, fix_shapes
+from edgebnn_convert.difference import Array, Difference, compare
+from edgebnn_convert.forcing import INT8, Forcing, Tolerance, forced
+from edgebnn_convert.interpreters import Engine
+from edgebnn_convert.parity import Parity, Sample, Traced, Values
+
+DECIDED = 0.5  # least share of the samples that must agree where signs cannot be traced
+
+
+def check_checkpoint(
+    checkpoint: Checkpoint, model: bytes, network: Network, reference: Engine, samples: Sequence[Sample]
+) -> Parity:
+    """Raise ParityError, naming the first operator that differs, unless the checkpoint and `reference` agree.
+
+    With Keras layers each is judged on its own. A SavedModel without them is compared by its outputs only, where a sign
+    tie cannot be told from a fault: DECIDED of the samples must agree.
+    """
+    traced = Traced(reference, model, network)
+    tolerance = INT8 if any(tensor.dtype == "int8" for tensor in network.main.tensors) else Tolerance()
+    result = Parity(samples=len(samples))
+    if tolerance is INT8:
+        result.notes.append(f"int8 operators: Keras and LCE are compared to {100 * INT8.value:g} % of the range")
+    if checkpoint.keras is not None:
+        shapes = {name: network.main.tensors[index].shape for name, index in entry_names(network)[0].items()}
+        keras = fix_shapes(checkpoint.keras, rename_inputs(checkpoint.keras, shapes))
+        for sample in samples:
+            _check_keras(keras, network, traced.values(sample), sample, reference.name, tolerance, result)
+    else:
+        _check_serving(checkpoint, network, traced, samples, reference.name, tolerance, result)
+    return result
+
+
+def entry_names(network: Network) -> tuple[dict[str, int], dict[str, int]]:
+    """Input and output names of the main graph with their tensors: the signature's, else the tensors' own."""
+    for signature in network.signatures:
+        if signature.subgraph == 0:
+            return signature.inputs, signature.outputs
+    graph = network.main
+    return {graph.tensors[i].name: i for i in graph.inputs}, {graph.tensors[i].name: i for i in graph.outputs}
+
+
+def rename_inputs(keras: Any, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """`shapes` under the names of the Keras model's inputs; by position where a single name differs."""
+    names = [source.name for source in getattr(keras, "inputs", None) or []]
+    if len(names) == len(shapes) == 1:
+        return {names[0]: next(iter(shapes.values()))}
+    missing = [name for name in names if name not in shapes]
+    if missing:
+        raise ModelError(f"the checkpoint has an input {missing[0]!r}, the .tflite has {', '.join(shapes) or 'none'}")
+    return {name: shapes[name] for name in names}
+
+
+def _check_keras(
+    keras: Any, network: Network, values: Values, sample: Sample, name: str, tolerance: Tolerance, result: Parity
+) -> None:
+    where = f"Keras and {name}, {sample.name}"
+    arrays = _real_inputs(network, sample)
+    if len(arrays) > 1:
+        arrays = {source.name: arrays[source.name] for source in keras.inputs}
+    forcing = Forcing(network, values, where, tolerance)
+    with forced(keras, forcing):
+        outputs = _run_keras(keras, arrays)
+    for output, difference in _compare_outputs(outputs, network, values, where, tolerance).items():
+        if difference.differing:
+            raise ParityError(f"{where}: the output {output!r} differs, {difference}{forcing.culprit()}")
+        result.worst_share = max(result.worst_share, difference.share)
+    result.operators = max(result.operators, len(forcing.matched))
+    result.worst_share, result.ties = max(result.worst_share, forcing.worst_share), result.ties + forcing.ties
+    free = _compare_outputs(_run_keras(keras, arrays), network, values, where, tolerance).values()
+    share = sum(d.differing for d in free) / max(1, sum(d.elements for d in free))
+    result.differing_share = max(result.differing_share, share)
+
+
+def _check_serving(
+    checkpoint: Checkpoint,
+    network: Network,
+    traced: Traced,
+    samples: Sequence[Sample],
+    name: str,
+    tolerance: Tolerance,
+    result: Parity,
+) -> None:
+    assert checkpoint.serving is not None
+    agreeing, problem = 0, ""
+    for sample in samples:
+        where = f"SavedModel and {name}, {sample.name}"
+        arrays = _real_inputs(network, sample)
+        outputs = checkpoint.serving([arrays[key] for key in sorted(arrays)])
+        differences = _compare_outputs(outputs, network, traced.values(sample), where, tolerance)
+        differing = [key for key, difference in differences.items() if difference.differing]
+        if differing:
+            problem = problem or f"{where}: the output {differing[0]!r} differs: {differences[differing[0]]}"
+            share = sum(d.differing for d in differences.values()) / sum(d.elements for d in differences.values())
+            result.differing_share = max(result.differing_share, share)
+        else:
+            agreeing += 1
+            result.worst_share = max([result.worst_share, *(d.share for d in differences.values())])
+    if agreeing < DECIDED * len(samples):
+        raise ParityError(f"{problem}; {agreeing} of {len(samples)} inputs agree")
+    result.notes.append("the SavedModel holds no Keras layers: only its outputs were compared")
+    if problem:
+        result.notes.append(f"undecided, {agreeing} of {len(samples)} inputs agree: {problem}")
+
+
+def _run_keras(keras: Any, arrays: Mapping[str, Array]) -> Outputs:
+    import tensorflow as tf
+
+    inputs = list(arrays.values())
+    outputs = tf.nest.flatten(keras(inputs[0] if len(inputs) == 1 else dict(arrays), training=False))
+    names = keras.output_names or [f"output_{i + 1}" for i in range(len(outputs))]
+    return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+
+
+def _compare_outputs(
+    outputs: Outputs, network: Network, values: Values, where: str, tolerance: Tolerance
+) -> dict[str, Difference]:
+    names = entry_names(network)[1]
+    if len(outputs) == len(names) == 1:
+        outputs = dict(zip(names, outputs.values(), strict=True))
+    missing = outputs.keys() ^ names.keys()
+    if missing:
+        raise ParityError(f"{where}: the outputs have different names, {', '.join(outputs)} and {', '.join(names)}")
+    differences = {}
+    for name, index in names.items():
+        value = _real(values[index], network.main.tensors[index])
+        got = outputs[name]
+        if value.dtype != got.dtype or value.shape != got.shape:
+            raise ParityError(
+                f"{where}: expected the output {name!r} to be {got.dtype} {got.shape}, got {value.dtype} {value.shape}"
+            )
+        differences[name] = compare(got, value, tolerance=tolerance.value)
+    return differences
+
+
+def _real_inputs(network: Network, sample: Sample) -> dict[str, Array]:
+    """The sample by input name, integers with a scale as the floats they stand for."""
+    by_index = dict(zip(network.main.inputs, sample.arrays, strict=True))
+    tensors = network.main.tensors
+    return {name: _real(by_index[index], tensors[index]) for name, index in entry_names(network)[0].items()}
+
+
+def _real(value: Array, tensor: Tensor) -> Array:
+    if not tensor.scales or value.dtype.kind == "f":
+        return value
+    zero_point = tensor.zero_points[0] if tensor.zero_points else 0
+    real: Array = ((value.astype("f4") - zero_point) * tensor.scales[0]).astype("f4")
+    return real

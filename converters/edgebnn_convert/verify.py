@@ -1,0 +1,68 @@
+"""`edgebnn verify`: Keras = LCE's interpreter = delegate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgebnn.card import Card, read_card
+from edgebnn.errors import MissingExtraError, ParityError
+from edgebnn.inspection.graph import parse
+from edgebnn.runtime.model import read_model
+from edgebnn_convert.checkpoint import Checkpoint, load_checkpoint
+from edgebnn_convert.interpreters import Engine, Lce, Stock
+from edgebnn_convert.keras_parity import check_checkpoint
+from edgebnn_convert.parity import Parity, check_parity
+from edgebnn_convert.samples import draw_samples
+
+
+def verify(model: Path, *, checkpoint: Path | None) -> None:
+    """Compare every implementation of `model`, a file or a packaged name, and print a table.
+
+    Without a checkpoint, LCE against the delegate; where LCE is not installed, the delegate's reference kernels against
+    its best ones. ParityError names the first operator that differs and by how much.
+    """
+    name, content = read_model(model)
+    card = read_card(content)
+    loaded = None if checkpoint is None else load_checkpoint(checkpoint)
+    compare_all(name, content, card, loaded)
+
+
+def compare_all(name: str, content: bytes, card: Card | None, checkpoint: Checkpoint | None) -> None:
+    """`verify` on a model in memory."""
+    network = parse(content)
+    samples = draw_samples(network, card.preprocess if card is not None else None)
+    print(f"{name}: {len(samples)} inputs ({', '.join(sample.name for sample in samples)})")
+    reference: Engine
+    try:
+        reference = Lce()
+    except MissingExtraError as error:
+        if checkpoint is not None:
+            raise
+        reference = Stock("reference")
+        print(f"no LCE here, so the delegate's reference kernels stand for it: {error}")
+    print(_ROW.format("compared", "judged", "worst float", "outputs", "sign"))
+    print(_ROW.format("", "one by one", "difference", "differing", "ties"))
+    print("-" * len(_ROW.format(*[""] * 5)))
+    try:
+        if checkpoint is not None:
+            source = "Keras" if checkpoint.keras is not None else "SavedModel"
+            found = check_checkpoint(checkpoint, content, network, reference, samples)
+            _print_row(f"{source} = {reference.name}", "places", found)
+        other = Stock()
+        _print_row(
+            f"{reference.name} = {other.name}", "operators", check_parity(content, network, reference, other, samples)
+        )
+    except ParityError:
+        print("NOT EQUAL")
+        raise
+    print("equal")
+
+
+_ROW = "{:<38} {:>14} {:>12} {:>10} {:>6}"
+
+
+def _print_row(names: str, what: str, found: Parity) -> None:
+    worst, differing = f"{100 * found.worst_share:.2g} %", f"{100 * found.differing_share:.2g} %"
+    print(_ROW.format(names, f"{found.operators} {what}", worst, differing, found.ties))
+    for note in found.notes:
+        print(f"  {note}")
