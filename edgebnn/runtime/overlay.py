@@ -12,17 +12,20 @@ _LINE, _EDGE, _TEXT = (60, 230, 60), (0, 0, 0), (0, 0, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT_PX = 22
 """Of a capital letter at scale 1."""
+_EDGED_PX = 400
+"""From this size of a picture on, the green line has a black edge."""
 
 
 def draw(image: npt.NDArray[np.uint8], found: Detections) -> npt.NDArray[np.uint8]:
     """A copy of the RGB `image` with each box and its score; lines and letters grow with the picture."""
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
-    thick = max(1, round(max(height, width) / 400))
-    scale = max(0.35, max(height, width) / 1400)
+    thick = max(1, round(max(height, width) / 350))
+    scale = max(0.35, max(height, width) / 1200)
     for (x, y, w, h), score in zip(found.boxes.round().astype(int).tolist(), found.scores.tolist(), strict=True):
         corners = (x, y), (min(x + w, width - 1), min(y + h, height - 1))
-        cv2.rectangle(canvas, *corners, _EDGE, thick + 2)
+        if max(height, width) >= _EDGED_PX:
+            cv2.rectangle(canvas, *corners, _EDGE, thick + 2)
         cv2.rectangle(canvas, *corners, _LINE, thick)
         text = f"{score:.2f}"
         stroke = max(1, round(scale * 1.5))

@@ -24,6 +24,15 @@ class Op(NamedTuple):
     options: Any = None
 
 
+def table(kind: Any, **fields: Any) -> Any:
+    """A schema object; those of older runtimes take no arguments."""
+    made = kind()
+    for name, value in fields.items():
+        assert hasattr(made, name), name
+        setattr(made, name, value)
+    return made
+
+
 def build(
     tensors: Mapping[str, tuple[str, tuple[int, ...]]],
     ops: Sequence[Op],
@@ -36,21 +45,24 @@ def build(
 ) -> bytes:
     """A .tflite of `ops`; `signature` maps output names to tensors, and its inputs have their tensors' names."""
     constants, index = constants or {}, {name: i for i, name in enumerate(tensors)}
-    model = tfl.ModelT(version=3, description="test", buffers=[tfl.BufferT()])
+    model = table(tfl.ModelT, version=3, description="test", buffers=[tfl.BufferT()])
     codes = sorted({op.code for op in ops})
-    model.operatorCodes = [tfl.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code, version=1) for code in codes]
-    graph = tfl.SubGraphT(name="main", tensors=[], operators=[])
+    model.operatorCodes = [
+        table(tfl.OperatorCodeT, deprecatedBuiltinCode=code, builtinCode=code, version=1) for code in codes
+    ]
+    graph = table(tfl.SubGraphT, name="main", tensors=[], operators=[])
     for name, (dtype, shape) in tensors.items():
-        tensor = tfl.TensorT(shape=list(shape), type=TYPES[dtype], buffer=0, name=name)
+        tensor = table(tfl.TensorT, shape=list(shape), type=TYPES[dtype], buffer=0, name=name)
         if name in constants:
             tensor.buffer = len(model.buffers)
-            model.buffers.append(tfl.BufferT(data=np.frombuffer(constants[name].tobytes(), np.uint8)))
+            model.buffers.append(table(tfl.BufferT, data=np.frombuffer(constants[name].tobytes(), np.uint8)))
         if quantised and name in quantised:
             scale, zero_point = quantised[name]
-            tensor.quantization = tfl.QuantizationParametersT(scale=[scale], zeroPoint=[zero_point])
+            tensor.quantization = table(tfl.QuantizationParametersT, scale=[scale], zeroPoint=[zero_point])
         graph.tensors.append(tensor)
     for op in ops:
-        operator = tfl.OperatorT(
+        operator = table(
+            tfl.OperatorT,
             opcodeIndex=codes.index(op.code),
             inputs=[index[name] for name in op.inputs],
             outputs=[index[name] for name in op.outputs],
@@ -63,11 +75,12 @@ def build(
     model.subgraphs = [graph]
     if signature is not None:
         model.signatureDefs = [
-            tfl.SignatureDefT(
+            table(
+                tfl.SignatureDefT,
                 signatureKey="serving_default",
                 subgraphIndex=0,
-                inputs=[tfl.TensorMapT(name=name, tensorIndex=index[name]) for name in inputs],
-                outputs=[tfl.TensorMapT(name=name, tensorIndex=index[at]) for name, at in signature.items()],
+                inputs=[table(tfl.TensorMapT, name=name, tensorIndex=index[name]) for name in inputs],
+                outputs=[table(tfl.TensorMapT, name=name, tensorIndex=index[at]) for name, at in signature.items()],
             )
         ]
     builder = flatbuffers.Builder(1024)
@@ -107,10 +120,10 @@ def bare_detector(*, dtype: str = "float32", size: int = SIZE, channels: int = 5
         }
         constants |= {f"{name}/weights": weights, f"{name}/bias": np.zeros(channels, np.float32)}
         valid = tfl.Padding.VALID
-        pool = tfl.Pool2DOptionsT(
-            padding=valid, strideW=stride, strideH=stride, filterWidth=stride, filterHeight=stride
+        pool = table(
+            tfl.Pool2DOptionsT, padding=valid, strideW=stride, strideH=stride, filterWidth=stride, filterHeight=stride
         )
-        conv = tfl.Conv2DOptionsT(padding=valid, strideW=1, strideH=1, dilationWFactor=1, dilationHFactor=1)
+        conv = table(tfl.Conv2DOptionsT, padding=valid, strideW=1, strideH=1, dilationWFactor=1, dilationHFactor=1)
         ops.append(Op(tfl.BuiltinOperator.AVERAGE_POOL_2D, [picture], [f"{name}/pool"], pool))
         convolved = [f"{name}/pool", f"{name}/weights", f"{name}/bias"]
         ops.append(Op(tfl.BuiltinOperator.CONV_2D, convolved, [f"{name}/map"], conv))
