@@ -119,8 +119,9 @@ def inspect(
 ) -> None:
     """Table of a model's operators: shapes, bits, MACs, bytes, and who runs each."""
     from edgebnn.inspection.report import inspect as run
+    from edgebnn.runtime.model import read_model
 
-    run(model, as_json=as_json)
+    run(*read_model(model), as_json=as_json)
 
 
 def _between_0_and_1(score: float | None) -> float | None:

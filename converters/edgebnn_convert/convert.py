@@ -13,7 +13,7 @@ from edgebnn.errors import ModelError
 from edgebnn.inspection.graph import Network, parse
 from edgebnn_convert.checkpoint import Checkpoint, Shape, checkpoint_sha256, first_line, fix_shapes, load_checkpoint
 from edgebnn_convert.embed import embed_card
-from edgebnn_convert.keras_parity import entry_names, rename_inputs
+from edgebnn_convert.keras_parity import rename_inputs
 from edgebnn_convert.quiet import captured_stderr
 from edgebnn_convert.verify import compare_all
 
@@ -115,7 +115,7 @@ def _check_result(network: Network, card: Card) -> None:
                 f"LCE made a custom operator {operator.name!r} of a layer that TFLite has no operator for: "
                 "no interpreter runs it; replace the layer"
             )
-    inputs, outputs = entry_names(network)
+    inputs, outputs = network.entries()
     for name, index in (inputs | outputs).items():
         if tensors[index].dynamic or 0 in tensors[index].shape:
             raise ModelError(f"LCE left the shape of {name!r} open, {tensors[index].shape}: build it at a fixed size")

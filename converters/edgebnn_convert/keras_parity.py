@@ -30,22 +30,13 @@ def check_checkpoint(
     if tolerance is INT8:
         result.notes.append(f"int8 operators: Keras and LCE are compared to {100 * INT8.value:g} % of the range")
     if checkpoint.keras is not None:
-        shapes = {name: network.main.tensors[index].shape for name, index in entry_names(network)[0].items()}
+        shapes = {name: network.main.tensors[index].shape for name, index in network.entries()[0].items()}
         keras = fix_shapes(checkpoint.keras, rename_inputs(checkpoint.keras, shapes))
         for sample in samples:
             _check_keras(keras, network, traced.values(sample), sample, reference.name, tolerance, result)
     else:
         _check_serving(checkpoint, network, traced, samples, reference.name, tolerance, result)
     return result
-
-
-def entry_names(network: Network) -> tuple[dict[str, int], dict[str, int]]:
-    """Input and output names of the main graph with their tensors: the signature's, else the tensors' own."""
-    for signature in network.signatures:
-        if signature.subgraph == 0:
-            return signature.inputs, signature.outputs
-    graph = network.main
-    return {graph.tensors[i].name: i for i in graph.inputs}, {graph.tensors[i].name: i for i in graph.outputs}
 
 
 def rename_inputs(keras: Any, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -123,7 +114,7 @@ def _run_keras(keras: Any, arrays: Mapping[str, Array]) -> Outputs:
 def _compare_outputs(
     outputs: Outputs, network: Network, values: Values, where: str, tolerance: Tolerance
 ) -> dict[str, Difference]:
-    names = entry_names(network)[1]
+    names = network.entries()[1]
     if len(outputs) == len(names) == 1:
         outputs = dict(zip(names, outputs.values(), strict=True))
     missing = outputs.keys() ^ names.keys()
@@ -145,7 +136,7 @@ def _real_inputs(network: Network, sample: Sample) -> dict[str, Array]:
     """The sample by input name, integers with a scale as the floats they stand for."""
     by_index = dict(zip(network.main.inputs, sample.arrays, strict=True))
     tensors = network.main.tensors
-    return {name: _real(by_index[index], tensors[index]) for name, index in entry_names(network)[0].items()}
+    return {name: _real(by_index[index], tensors[index]) for name, index in network.entries()[0].items()}
 
 
 def _real(value: Array, tensor: Tensor) -> Array:

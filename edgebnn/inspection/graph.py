@@ -108,11 +108,13 @@ class Network:
         """The first subgraph."""
         return self.subgraphs[0]
 
-    def output_names(self) -> list[str]:
-        """Names of the main graph's outputs: those of its signature, else of the tensors."""
-        outputs = next((s.outputs for s in self.signatures if s.subgraph == 0), {})
-        named = {index: name for name, index in outputs.items()}
-        return [named.get(index, self.main.tensors[index].name) for index in self.main.outputs]
+    def entries(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Input and output names of the main graph with their tensors: the signature's, else the tensors' own."""
+        for signature in self.signatures:
+            if signature.subgraph == 0:
+                return signature.inputs, signature.outputs
+        tensors = self.main.tensors
+        return {tensors[i].name: i for i in self.main.inputs}, {tensors[i].name: i for i in self.main.outputs}
 
 
 def parse(model: bytes) -> Network:
