@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from edgebnn import Model
 from edgebnn.card import Decode, Level, Preprocess
 from edgebnn.errors import InputError, ModelError
 from edgebnn.runtime.model import packaged_models
+from tests.delegate.flatfile import to_bytes
+from tests.delegate.graph import Graph
 from tests.edgebnn import small_networks
 
 X, Y = np.arange(4, dtype=np.float32).reshape(1, 4), np.ones((2, 3), np.float32)
@@ -43,6 +46,28 @@ def test_run_follows_the_signature_not_the_graph(doubler: Model) -> None:
     np.testing.assert_array_equal(a, 2 * Y)
     np.testing.assert_array_equal(b, 2 * X)
     assert doubler.latency_ms > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"num_threads": 2}, {"kernel": "reference"}])
+def test_lce_ops(tmp_path: Path, options: dict[str, Any]) -> None:
+    """The signs of the input, and a binary 1x1 convolution that sums them."""
+    graph, rng = Graph(), np.random.default_rng(4)
+    signs = graph.quantize(graph.input((1, 3, 5, 40)))
+    one = np.ones(1, np.float32)
+    total = graph.bconv(signs, np.zeros((1, 1, 1, 40), np.bool_), multiplier=one, bias=0 * one)
+    graph.output(graph.dequantize(signs), total)
+    path = tmp_path / "signs.tflite"
+    path.write_bytes(to_bytes(graph))
+    x = rng.normal(size=(1, 3, 5, 40)).astype(np.float32)
+    found, summed = Model(path, **options).run(x)
+    expected = np.where(x < 0, -1, 1)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(summed, expected.sum(axis=-1, keepdims=True))
+
+
+def test_delegate_options_are_checked(detector_file: Path) -> None:
+    with pytest.raises(InputError, match="kernel"):
+        Model(detector_file, kernel="no such kernel")
 
 
 def test_outputs_are_the_callers_own(doubler: Model) -> None:
