@@ -96,7 +96,7 @@ class Draw:
             return self.signs(*tensor.shape)
         if tensor.type == "int8":
             return self.random.randint(-128, 128, tensor.shape).astype(np.int8)
-        return self.steps(*tensor.shape)
+        return self.steps(*tensor.shape).astype(tensor.type)
 
 
 # How multiplier and bias (O,) are drawn. "half": STEP * +-(dot + n + 1/2), never nearer to 0 than STEP / 2.

@@ -1,7 +1,8 @@
-"""Writes a `Graph` as the bytes of a .tflite file (host side only: needs the schema of a runtime's Python package)."""
+"""Writes a `Graph` as a .tflite file, and looks into files of others; the schema comes from a runtime's package."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ BUILTIN_OPTIONS = {
     "ADD": ("AddOptions", {"fused_activation_function": "fusedActivationFunction"}),
     "MUL": ("MulOptions", {"fused_activation_function": "fusedActivationFunction"}),
     "RELU": (None, {}),
+    "RESHAPE": (None, {}),
     "MAX_POOL_2D": (
         "Pool2DOptions",
         {
@@ -66,7 +68,7 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
 
 
 def custom_options(options: dict[str, Any]) -> bytes:
-    """A flexbuffer map as LCE's converter writes it; b"" for an op without options; bytes pass as they are."""
+    """A flexbuffer map as LCE's converter writes it; b"" for an op without options."""
     return bytes(flexbuffers.Dumps(options)) if options else b""
 
 
@@ -87,9 +89,7 @@ def to_bytes(graph: Graph, *, alignment: int = ALIGNMENT) -> bytes:
     model.operatorCodes = [_operator_code(kind) for kind in kinds]
     model.subgraphs = [subgraph]
     model.signatureDefs = [_signature(graph)]
-    builder = Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    return _packed(model)
 
 
 def _tensor(tensor: Tensor, model: Any, alignment: int, graph: Graph) -> Any:
@@ -132,7 +132,8 @@ def _operator(op: Op, kinds: list[str]) -> Any:
     packed.inputs = [-1 if tensor is None else tensor.index for tensor in op.inputs]
     packed.outputs = [tensor.index for tensor in op.outputs]
     if op.kind not in BUILTIN_OPTIONS:
-        packed.customOptions = np.frombuffer(op.raw_options or custom_options(dict(op.options)), np.uint8)
+        octets = custom_options(dict(op.options)) if op.raw_options is None else op.raw_options
+        packed.customOptions = np.frombuffer(octets, np.uint8)
         return packed
     table, fields = BUILTIN_OPTIONS[op.kind]
     if table is not None:
@@ -168,3 +169,41 @@ def _binding(name: str, tensor: Tensor) -> Any:
     binding.name = name
     binding.tensorIndex = tensor.index
     return binding
+
+
+def input_arrays(model: bytes, draw: Callable[[tuple[int, ...]], npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
+    """Inputs for a finished file: float32 as drawn, int8 the quantized draw."""
+    subgraph = _unpacked(model).subgraphs[0]
+    return [_input_array(subgraph.tensors[index], draw) for index in subgraph.inputs]
+
+
+def _input_array(tensor: Any, draw: Callable[[tuple[int, ...]], npt.NDArray[np.float32]]) -> npt.NDArray[Any]:
+    values = draw(tuple(int(n) for n in tensor.shape))
+    if tensor.type == schema.TensorType.FLOAT32:
+        return values
+    assert tensor.type == schema.TensorType.INT8
+    scaled = np.rint(values / tensor.quantization.scale[0]) + tensor.quantization.zeroPoint[0]
+    return np.clip(scaled, -128, 127).astype(np.int8)
+
+
+def with_signed_values(model: bytes) -> tuple[bytes, int]:
+    """The file with every float32 input of an LceQuantize as a further output, and how many outputs it had."""
+    unpacked = _unpacked(model)
+    subgraph = unpacked.subgraphs[0]
+    quantize = [i for i, code in enumerate(unpacked.operatorCodes) if code.customCode == b"LceQuantize"]
+    signed = [op.inputs[0] for op in subgraph.operators if op.opcodeIndex in quantize]
+    count = len(subgraph.outputs)
+    added = [i for i in signed if subgraph.tensors[i].type == schema.TensorType.FLOAT32 and i not in subgraph.inputs]
+    subgraph.outputs = np.array([*subgraph.outputs, *added], np.int32)
+    unpacked.signatureDefs = None
+    return _packed(unpacked), count
+
+
+def _unpacked(model: bytes) -> Any:
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+
+
+def _packed(model: Any) -> bytes:
+    builder = Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())

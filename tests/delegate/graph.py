@@ -183,3 +183,7 @@ class Graph:
     def relu(self, x: Tensor) -> Tensor:
         """Builtin RELU of a float32 tensor."""
         return self.op("RELU", [x], self.tensor(x.shape))
+
+    def reshape(self, x: Tensor, shape: Tensor, result: Sequence[int]) -> Tensor:
+        """Builtin RESHAPE to a shape known only when it runs: a dynamic tensor."""
+        return self.op("RESHAPE", [x, shape], self.tensor(result))

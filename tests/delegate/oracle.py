@@ -166,4 +166,5 @@ OPS: dict[str, Callable[..., Array]] = {
     "ADD": lambda op, a, b: _activated(op, a + b),
     "MUL": lambda op, a, b: _activated(op, a * b),
     "RELU": lambda op, x: np.maximum(x, np.float32(0)),
+    "RESHAPE": lambda op, x, shape: x.reshape(shape),
 }
