@@ -147,8 +147,10 @@ def _load_saved_model(path: Path) -> Checkpoint:
 
 
 def _check_keras_version(path: Path) -> None:
-    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+    if path.suffix != ".keras":
         return
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"cannot load the checkpoint {path}: it is damaged, cut off, or no .keras file")
     try:
         with zipfile.ZipFile(path) as archive:
             version = str(json.loads(archive.read("metadata.json")).get("keras_version", ""))
@@ -162,4 +164,6 @@ def _reason(error: Exception) -> str:
     line = first_line(error)
     if "No model config found" in line or "model_config" in line:
         return "it holds weights only, expected a whole model (save it with model.save)"
+    if "open file" in line:  # h5py's "Unable to synchronously open file (truncated file: ...)"
+        return "it is damaged, cut off, or no .h5 file"
     return line

@@ -17,7 +17,7 @@ import numpy as np
 
 from edgebnn import bits
 from edgebnn.errors import ParityError
-from edgebnn.inspection.graph import Network, bitpacked_channels
+from edgebnn.inspection.graph import Network, Tensor, bitpacked_channels
 from edgebnn_convert.difference import FLOAT_TOLERANCE, TIE, Array, Difference, extent
 from edgebnn_convert.parity import Values, describe, near_zero
 
@@ -36,7 +36,8 @@ class Tolerance:
 
 
 # With int8 tensors the converter rounds weights and activations that Keras keeps in float.
-INT8 = Tolerance(value=0.05, tie=0.05)
+INT8 = Tolerance(value=0.05, tie=0.02)
+INT8_STEPS = 2
 
 
 @dataclass
@@ -53,13 +54,17 @@ class Forcing:
     oddities: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Unpack the converted graph's bits; sort its floats by shape."""
+        """Unpack the converted graph's bits."""
         graph = self.network.main
         self._producers = graph.producers()
         channels = bitpacked_channels(graph)
         self._bits = {index: bits.unpack(self.values[index], count) for index, count in channels.items()}
-        floats = [index for index in self._producers if self.values[index].dtype == np.float32]
-        self._rounding = {index: self._fused_rounding(index) for index in floats}
+        self._reals: dict[int, Array] = {}
+        for index in self._producers:
+            value = real_value(self.values[index], graph.tensors[index])
+            if value.dtype == np.float32:
+                self._reals[index] = value
+        self._rounding = {index: self._own_rounding(index) for index in self._reals}
 
     def value(self, layer: str, output: Any) -> Any:
         """What the converted graph has for a layer's output, `output` itself where it has nothing like it."""
@@ -72,7 +77,7 @@ class Forcing:
         index, difference = found
         self.matched.add(index)
         self.worst_share = max(self.worst_share, difference.share)
-        return _like(self.values[index].reshape(y.shape), output)
+        return _like(self._reals[index].reshape(y.shape), output)
 
     def sign(self, layer: str, quantizer: Quantizer, inputs: Any) -> Any:
         """What `quantizer(inputs)` gives, with the converted graph's sign where `inputs` is a tie."""
@@ -124,7 +129,7 @@ class Forcing:
         span, step = extent(y), max(1, y.size // _GLANCE)
         best: tuple[int, Difference] | None = None
         for index, rounding in self._rounding.items():
-            value = self.values[index]
+            value = self._reals[index]
             if not _same_shape(value, y):
                 continue
             value = value.reshape(y.shape)
@@ -140,13 +145,17 @@ class Forcing:
                     best = index, Difference(y.size, 0, worst, worst / span if span else 0.0)
         return best
 
-    def _fused_rounding(self, index: int) -> Array:
-        """By channel, the rounding of LceBconv2d's output: popcount * (-2 * multiplier) + (bias + K * multiplier).
+    def _own_rounding(self, index: int) -> Array:
+        """By channel, the rounding that is the converted graph's own: the steps of int8; that of a fused LceBconv2d.
 
-        The K products that were summed cancel only here, in float32: a batch normalization that blows up a channel
+        LceBconv2d computes popcount * (-2 * multiplier) + (bias + K * multiplier). The K products that were summed cancel only here, in float32: a batch normalization that blows up a channel
         which hardly varies has a large multiplier, and costs digits that Keras keeps.
         """
         operator = self._producers[index]
+        tensors = self.network.main.tensors
+        for tensor in (tensors[index], tensors[operator.inputs[0]] if operator.name == "DEQUANTIZE" else None):
+            if tensor is not None and tensor.scales:
+                return np.array([INT8_STEPS * tensor.scales[0]])
         if operator.name != "LceBconv2d" or not {*operator.inputs[1:4]} <= self.values.keys():
             return np.zeros(1, np.float64)
         filters, multiplier, bias = (self.values[i] for i in operator.inputs[1:4])
@@ -211,6 +220,15 @@ def _like(array: Array, tensor: Any) -> Any:
     import tensorflow as tf
 
     return tf.constant(array, dtype=tensor.dtype)
+
+
+def real_value(value: Array, tensor: Tensor) -> Array:
+    """Integers with a scale as the float32 they stand for; other values as they are."""
+    if not tensor.scales or value.dtype.kind == "f":
+        return value
+    zero_point = np.float32(tensor.zero_points[0] if tensor.zero_points else 0)
+    real: Array = (value.astype(np.float32) - zero_point) * np.float32(tensor.scales[0])
+    return real
 
 
 def _same_shape(a: Array, b: Array) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgebnn.errors import ModelError, ParityError
-from edgebnn.inspection.graph import Network, Tensor
+from edgebnn.inspection.graph import Network
 from edgebnn_convert.checkpoint import Checkpoint, Outputs, Shape, fix_shapes
 from edgebnn_convert.difference import Array, Difference, compare
-from edgebnn_convert.forcing import INT8, Forcing, Tolerance, forced
+from edgebnn_convert.forcing import INT8, Forcing, Tolerance, forced, real_value
 from edgebnn_convert.interpreters import Engine
 from edgebnn_convert.parity import Parity, Sample, Traced, Values
 
@@ -82,6 +82,7 @@ def _check_serving(
 ) -> None:
     assert checkpoint.serving is not None
     agreeing, problem = 0, ""
+    result.operators = len(network.main.outputs)
     for sample in samples:
         where = f"SavedModel and {name}, {sample.name}"
         arrays = _real_inputs(network, sample)
@@ -122,7 +123,7 @@ def _compare_outputs(
         raise ParityError(f"{where}: the outputs have different names, {', '.join(outputs)} and {', '.join(names)}")
     differences = {}
     for name, index in names.items():
-        value = _real(values[index], network.main.tensors[index])
+        value = real_value(values[index], network.main.tensors[index])
         got = outputs[name]
         if value.dtype != got.dtype or value.shape != got.shape:
             raise ParityError(
@@ -136,12 +137,4 @@ def _real_inputs(network: Network, sample: Sample) -> dict[str, Array]:
     """The sample by input name, integers with a scale as the floats they stand for."""
     by_index = dict(zip(network.main.inputs, sample.arrays, strict=True))
     tensors = network.main.tensors
-    return {name: _real(by_index[index], tensors[index]) for name, index in network.entries()[0].items()}
-
-
-def _real(value: Array, tensor: Tensor) -> Array:
-    if not tensor.scales or value.dtype.kind == "f":
-        return value
-    zero_point = tensor.zero_points[0] if tensor.zero_points else 0
-    real: Array = ((value.astype("f4") - zero_point) * tensor.scales[0]).astype("f4")
-    return real
+    return {name: real_value(by_index[index], tensors[index]) for name, index in network.entries()[0].items()}

@@ -45,9 +45,9 @@ def compare_all(name: str, content: bytes, card: Card | None, checkpoint: Checkp
     print("-" * len(_ROW.format(*[""] * 5)))
     try:
         if checkpoint is not None:
-            source = "Keras" if checkpoint.keras is not None else "SavedModel"
+            source, what = ("Keras", "places") if checkpoint.keras is not None else ("SavedModel", "outputs")
             found = check_checkpoint(checkpoint, content, network, reference, samples)
-            _print_row(f"{source} = {reference.name}", "places", found)
+            _print_row(f"{source} = {reference.name}", what, found)
         other = Stock()
         _print_row(
             f"{reference.name} = {other.name}", "operators", check_parity(content, network, reference, other, samples)

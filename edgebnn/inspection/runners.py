@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from edgebnn.inspection.graph import Network
+from edgebnn.inspection.operators import ITEM_BYTES
 
 DELEGATE, XNNPACK, BUILTIN = "delegate", "XNNPACK", "builtin"
+LARGEST_BYTES = 1 << 30
 
 
 def ask_runtime(model: bytes, network: Network) -> list[str] | None:
     """One name an operator, as a stock interpreter with the delegate assigned them; None where none can be asked.
 
-    Two interpreters are asked, one of them without XNNPACK: neither tells whose a delegated part is.
+    Two interpreters are asked, one of them without XNNPACK: neither tells whose a delegated part is. Not asked either
+    when the tensors would take more than LARGEST_BYTES, as in a damaged file.
     """
+    if sum(tensor.elements * ITEM_BYTES.get(tensor.dtype, 1) for tensor in network.main.tensors) > LARGEST_BYTES:
+        return None
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
