@@ -148,8 +148,8 @@ class Forcing:
     def _own_rounding(self, index: int) -> Array:
         """By channel, the rounding that is the converted graph's own: the steps of int8; that of a fused LceBconv2d.
 
-        LceBconv2d computes popcount * (-2 * multiplier) + (bias + K * multiplier). The K products that were summed cancel only here, in float32: a batch normalization that blows up a channel
-        which hardly varies has a large multiplier, and costs digits that Keras keeps.
+        LceBconv2d computes popcount * (-2 * multiplier) + (bias + K * multiplier) in float32; the K products cancel
+        only here. A batch normalization that blows up a channel which hardly varies costs digits that Keras keeps.
         """
         operator = self._producers[index]
         tensors = self.network.main.tensors

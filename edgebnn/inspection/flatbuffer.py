@@ -70,7 +70,15 @@ class Table:
 
     def text(self, number: int) -> str:
         """A string, "" when absent; bytes that are no UTF-8 are replaced."""
-        return (self.raw(number) or b"").decode("utf-8", "replace")
+        target = self.target(number)
+        if target is None:
+            return ""
+        length = _read("<I", self.data, target)
+        self._spend(length // 64)
+        view = _slice(self.data, target + 4, length + 1)
+        if view[-1] != 0:
+            raise ModelError(_DAMAGED.format(f"the string at byte {target} has no end"))
+        return str(view[:-1], "utf-8", "replace")
 
     def numbers(self, number: int, dtype: str) -> npt.NDArray[np.generic]:
         """A vector of scalars ((n,) of little-endian `dtype`), empty when absent."""
