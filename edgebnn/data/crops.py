@@ -22,23 +22,29 @@ Flags = npt.NDArray[np.bool_]
 class Sides(pydantic.BaseModel):
     """Longer side that a face is brought to, drawn log-uniformly, in input pixels."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     smallest: Annotated[float, Field(gt=0)] = 9
     largest: Annotated[float, Field(gt=0)] = 120
+
+    @pydantic.model_validator(mode="after")
+    def _ascending(self) -> Sides:
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest, {self.smallest:g}, is above largest, {self.largest:g}")
+        return self
 
 
 class Crops(pydantic.BaseModel):
     """How crops are cut and changed."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     negatives: Annotated[Share, Field(description="crops of pictures without any box")] = 0.1
     anywhere: Annotated[Share, Field(description="crops at any place of any picture")] = 0.05
     mosaic: Annotated[Share, Field(description="crops made of four of half the side")] = 0.2
-    mosaic_sides: Sides = Sides(smallest=9, largest=50)
-    least_scale: Annotated[float, Field(gt=0)] = 0.3
-    most_scale: Annotated[float, Field(gt=0)] = 2.2
+    mosaic_sides: Annotated[Sides, Field(description="in a quarter of 64 pixels")] = Sides(smallest=9, largest=50)
+    least_scale: Annotated[float, Field(gt=0, le=1, description="pictures are shrunk at most to this")] = 0.3
+    most_scale: Annotated[float, Field(ge=1, description="and enlarged at most by this")] = 2.2
     aspect: Annotated[Share, Field(description="width is stretched by up to 1 + this, or shrunk")] = 0.12
     flip: Share = 0.5
     colour: Annotated[Share, Field(description="brightness, contrast, saturation and tint change")] = 0.7
@@ -76,9 +82,10 @@ class Cutter:
             image = np.empty((2 * half, 2 * half, 3), np.uint8)
             parts = []
             for x, y in ((0, 0), (half, 0), (0, half), (half, half)):
+                zoom = half / 64
                 small = Sides(
-                    smallest=min(sides.smallest, how.mosaic_sides.smallest * half / 64),
-                    largest=how.mosaic_sides.largest * half / 64,
+                    smallest=min(sides.smallest, how.mosaic_sides.smallest * zoom),
+                    largest=how.mosaic_sides.largest * zoom,
                 )
                 image[y : y + half, x : x + half], boxes, mask = self._window(random, half, small)
                 parts.append((boxes + np.array([x, y, x, y], np.float32), mask))

@@ -68,7 +68,8 @@ def measure(model: Model, pictures: Sequence[AnnotatedPicture]) -> Report:
     scored: list[Scored] = []
     sources: list[str] = []
     times: list[float] = []
-    for picture in track(pictures, "detecting", console=Console(stderr=True), transient=True):
+    console = Console(stderr=True)
+    for picture in track(pictures, "detecting", console=console, transient=True, disable=not console.is_terminal):
         bgr = cv2.imread(str(picture.file), cv2.IMREAD_COLOR) if picture.file.is_file() else None
         if bgr is None:
             report.unreadable.append(str(picture.file))

@@ -120,7 +120,10 @@ class Loop:
         save_state(self.folder / "last.npz", state)
 
     def run(self, state: State | None) -> None:
-        """Train from `state` (None: from the beginning) to the recipe's end, or until SIGINT or SIGTERM."""
+        """Train from `state` (None: from the beginning) to the recipe's end.
+
+        SIGINT and SIGTERM end in KeyboardInterrupt, after the step is done and its state saved.
+        """
         if state is None:
             state = State()
             self.save(state)
@@ -153,7 +156,8 @@ class Loop:
         )
         board = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         began = time.monotonic()
-        with board.as_default(), stopping() as stop, Progress(*columns, console=console, transient=True) as progress:
+        progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        with board.as_default(), stopping() as stop, progress:
             bar = progress.add_task("training", total=total, completed=state.step)
             for images, targets in data:
                 self._take_step(state, shape_at(state.step, self.shapes, every).side, images, targets)
@@ -167,9 +171,9 @@ class Loop:
         if state.step % plan.steps:
             self.save(state)
         if state.step < total:
-            console.print(f"stopped after step {state.step} of {total}: go on with --resume")
-        else:
-            console.print(f"finished: {self.folder / 'best.keras'}, {self.metric} {state.best:.4f}")
+            console.print(f"saved after step {state.step} of {total}: go on with --resume")
+            raise KeyboardInterrupt
+        console.print(f"finished: {self.folder / 'best.keras'}, {self.metric} {state.best:.4f}")
 
     def _take_step(self, state: State, side: int, images: Any, targets: Any) -> None:
         self.optimizer.learning_rate.assign(self.rate(state.step))

@@ -18,7 +18,13 @@ Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
 
 
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= limits[0] < limits[1]:
+        raise ValueError("expected two sizes from 0 up, the smaller one first")
+    return limits
 
 
 class Batches(_Strict):
@@ -32,15 +38,19 @@ class Batches(_Strict):
     large_size: Annotated[int, Field(ge=1, le=4096)] = 8
     large_sides: Sides = Sides(smallest=60, largest=240)
     workers: Annotated[int, Field(ge=1, le=64, description="threads that cut crops")] = 2
+    longest_side: Annotated[int, Field(ge=64, description="larger training pictures are shrunk, pixels")] = 640
     cache_mb: Annotated[int, Field(ge=0, description="decoded pictures kept in memory")] = 4000
+
+
+Limits = Annotated[tuple[float, float], pydantic.AfterValidator(_ascending)]
 
 
 class Targets(_Strict):
     """Which faces each level learns, by longer side in input pixels (at least, below)."""
 
-    s8: tuple[float, float] = (0, 30)
-    s16: tuple[float, float] = (24, 72)
-    s32: tuple[float, float] = (56, 10_000)
+    s8: Limits = (0, 30)
+    s16: Limits = (24, 72)
+    s32: Limits = (56, 10_000)
 
 
 class Loss(_Strict):

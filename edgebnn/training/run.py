@@ -32,6 +32,7 @@ def train(
 
     `resume` goes on exactly from the run folder's last checkpoint; `init_from` starts from a .keras file's weights;
     `smoke` runs the recipe's [smoke] variant, on composites of the bundled photograph when there is no `data`.
+    SIGINT and SIGTERM save and end in KeyboardInterrupt.
     """
     how = read_recipe(recipe, smoke=smoke)
     if not data:
@@ -51,7 +52,8 @@ def train(
         learnt, held_out = _read_all(data) if data else _make_composites(Path(scratch), how.schedule.seed)
         cache_mb = how.batches.cache_mb
         val = Pictures(held_out, cache_mb=cache_mb) if held_out else None
-        loop = Loop(how, folder, Pictures(learnt, cache_mb=cache_mb), val, data=names)
+        pictures = Pictures(learnt, cache_mb=cache_mb, longest_side=how.batches.longest_side)
+        loop = Loop(how, folder, pictures, val, data=names)
         if init_from:
             loop.load_weights(init_from)
         loop.run(state)

@@ -31,4 +31,7 @@ def save(file, **arrays):
 
 
 Loop._take_step, checkpoints.np.savez = step, save
-train(recipe, data=[Path(data)], out=Path(out), resume=False, init_from=None, smoke=False)
+try:
+    train(recipe, data=[Path(data)], out=Path(out), resume=False, init_from=None, smoke=False)
+except KeyboardInterrupt:
+    sys.exit(130)

@@ -1,0 +1,46 @@
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+if find_spec("larq") is None:
+    pytest.skip("needs the extra [train]", allow_module_level=True)
+
+from edgebnn.errors import DataError
+from edgebnn.training.checkpoints import State
+from edgebnn.training.loop import Loop
+from edgebnn.training.provenance import crops_seen
+from edgebnn.training.recipe import Recipe
+
+
+def recipe(**parts: object) -> Recipe:
+    return Recipe.model_validate({"name": "a"} | parts)
+
+
+def test_learning_rate_warms_up_and_ends_low() -> None:
+    how = recipe(optimizer={"rate": 0.01, "final_rate": 1e-4, "warmup_steps": 10}, schedule={"epochs": 11, "steps": 10})
+    rates = [Loop.rate(SimpleNamespace(recipe=how), step) for step in range(111)]
+    np.testing.assert_allclose(rates[:11], [*np.arange(1, 11) / 1000, 0.01])
+    assert rates[60] == pytest.approx((0.01 + 1e-4) / 2)
+    assert rates[110] == pytest.approx(1e-4)
+    assert (np.diff(rates[10:]) < 0).all()
+
+
+@pytest.mark.parametrize("every", [0, 1, 3])
+def test_crops_are_counted(every: int) -> None:
+    how = recipe(batches={"size": 5, "large_size": 2, "large_every": every})
+    for steps in range(8):
+        assert crops_seen(how, steps) == sum(2 if every and step % every == every - 1 else 5 for step in range(steps))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_ends_the_run(bad: float) -> None:
+    losses = SimpleNamespace(numpy=lambda: np.array([bad, 1, 1]))
+    loop = SimpleNamespace(
+        optimizer=SimpleNamespace(learning_rate=SimpleNamespace(assign=lambda _: None)),
+        rate=lambda _: 0.1,
+        steps={64: lambda *_: losses},
+    )
+    with pytest.raises(DataError, match=r"step 7.*optimizer\.rate"):
+        Loop._take_step(loop, State(step=7), 64, None, None)
