@@ -17,6 +17,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_keras_is_the_legacy_one(first: str) -> None:
     done = run(first + "import edgebnn.models, tensorflow as tf; print(tf.keras.layers.Dense.__module__)")
     assert done.stdout.startswith("tf_keras."), done.stderr
+    assert first or not done.stderr
 
 
 def test_tensorflow_with_keras_3_is_one_clear_error() -> None:
