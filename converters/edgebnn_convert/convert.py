@@ -27,8 +27,9 @@ def convert(checkpoint: Path, output: Path, *, card: Path | None) -> None:
     A card's preprocess says the size that a Keras model is built at; a SavedModel is converted as it is. ModelError
     when the checkpoint or what LCE makes of it cannot be used, ParityError when the result computes something else.
     """
-    if not output.parent.is_dir():
-        raise ModelError(f"cannot write {output}: the folder {output.parent} does not exist")
+    if output.is_dir() or not output.parent.is_dir():
+        reason = "it is a folder" if output.is_dir() else f"the folder {output.parent} does not exist"
+        raise ModelError(f"cannot write {output}: {reason}")
     stated = _find_card(checkpoint, card)
     digest = checkpoint_sha256(checkpoint) if checkpoint.exists() else ""
     loaded = load_checkpoint(checkpoint)
@@ -144,17 +145,18 @@ def _versions() -> dict[str, str]:
 
 def _write(output: Path, content: bytes) -> None:
     """All of it or nothing, even when the power fails."""
+    written: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
+            written = Path(file.name)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise ModelError(f"cannot write {output}: {error.strerror}") from error
-    written = Path(file.name)
-    try:
         written.chmod(0o644)
         written.replace(output)
-    except OSError as error:
-        written.unlink()
-        raise ModelError(f"cannot write {output}: {error.strerror}") from error
+    except BaseException as error:
+        if written is not None:
+            written.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ModelError(f"cannot write {output}: {error.strerror}") from error
+        raise

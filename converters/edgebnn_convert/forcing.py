@@ -9,7 +9,7 @@ graph's sign. A layer that was fused into the next one has no tensor of its own 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,10 @@ INT8_STEPS = 2
 
 @dataclass
 class Forcing:
-    """The comparison during one run of a Keras model; ParityError at the first sign that differs."""
+    """The comparison during one run of a Keras model.
+
+    It raises nothing, since Keras would wrap that in a report of its own: `check` raises when the run is over.
+    """
 
     network: Network
     values: Values
@@ -51,6 +54,7 @@ class Forcing:
     matched: set[int] = field(default_factory=set)
     worst_share: float = 0.0
     ties: int = 0
+    fault: str = ""
     oddities: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -68,7 +72,7 @@ class Forcing:
 
     def value(self, layer: str, output: Any) -> Any:
         """What the converted graph has for a layer's output, `output` itself where it has nothing like it."""
-        if getattr(output, "dtype", None) != "float32" or not output.shape.rank:
+        if self.fault or getattr(output, "dtype", None) != "float32" or not output.shape.rank:
             return output
         y = output.numpy()
         found = self._same_value(y)
@@ -82,6 +86,8 @@ class Forcing:
     def sign(self, layer: str, quantizer: Quantizer, inputs: Any) -> Any:
         """What `quantizer(inputs)` gives, with the converted graph's sign where `inputs` is a tie."""
         quantized = quantizer(inputs)
+        if self.fault:
+            return quantized
         x, q = inputs.numpy(), quantized.numpy()
         found = self._same_place(q)
         if np.unique(np.abs(q)).size != 1:
@@ -96,25 +102,34 @@ class Forcing:
         flipped = self._bits[found].reshape(q.shape) != (q < 0)
         wrong = flipped & ~near_zero(x, share=self.tolerance.tie)
         if wrong.any():
-            raise ParityError(
-                f"{self.where}: the first operator that differs is {self._name(found)}, the input of the layer "
-                f"{layer!r}: {int(wrong.sum())} of {wrong.size} signs differ, at inputs up to "
-                f"{np.abs(x[wrong]).max():.4g} from zero"
+            self.fault = (
+                f"at the input of the layer {layer!r}, {self._name(found)}, {int(wrong.sum())} of {wrong.size} signs "
+                f"differ, of inputs up to {np.abs(x[wrong]).max():.4g} from zero"
             )
+            return quantized
         self.matched.add(found)
         self.ties += int(flipped.sum())
         return _like(np.where(flipped, -q, q), quantized) if flipped.any() else quantized
 
-    def culprit(self) -> str:
-        """The first operator after which nothing of the converted graph agrees with Keras, and what was odd."""
+    def check(self, differences: Mapping[str, Difference]) -> None:
+        """Raise ParityError if a sign or one of the model's outputs differs."""
+        differing = [name for name, difference in differences.items() if difference.differing]
+        if not self.fault and not differing:
+            return
+        found = self.fault or f"the output {differing[0]!r} differs, {differences[differing[0]]}"
+        odd = f" ({self.oddities[0]})" if self.oddities else ""
+        raise ParityError(f"{self.where}: {self._culprit()}{found}{odd}")
+
+    def _culprit(self) -> str:
+        """The first operator after which nothing of the converted graph agrees with Keras."""
         agreeing = set(self.matched)
         for operator in reversed(self.network.main.operators):
             if agreeing.intersection(operator.outputs):
                 agreeing.update(operator.inputs)
-        operators = self.network.main.operators
-        first = next((o for o in operators if not agreeing.intersection(o.outputs)), None)
-        name = "" if first is None else f"; the first operator that differs is {describe(self.network, first)}"
-        return name + (f" ({self.oddities[0]})" if self.oddities else "")
+        for operator in self.network.main.operators:
+            if not agreeing.intersection(operator.outputs):
+                return f"the first operator that differs is {describe(self.network, operator)}; "
+        return ""
 
     def _same_place(self, q: Array) -> int | None:
         """The bitpacked tensor that agrees best with the signs of `q`."""

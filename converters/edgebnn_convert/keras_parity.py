@@ -60,12 +60,11 @@ def _check_keras(
     forcing = Forcing(network, values, where, tolerance)
     with forced(keras, forcing):
         outputs = _run_keras(keras, arrays)
-    for output, difference in _compare_outputs(outputs, network, values, where, tolerance).items():
-        if difference.differing:
-            raise ParityError(f"{where}: the output {output!r} differs, {difference}{forcing.culprit()}")
-        result.worst_share = max(result.worst_share, difference.share)
+    differences = _compare_outputs(outputs, network, values, where, tolerance)
+    forcing.check(differences)
     result.operators = max(result.operators, len(forcing.matched))
-    result.worst_share, result.ties = max(result.worst_share, forcing.worst_share), result.ties + forcing.ties
+    shares = [result.worst_share, forcing.worst_share, *(difference.share for difference in differences.values())]
+    result.worst_share, result.ties = max(shares), result.ties + forcing.ties
     free = _compare_outputs(_run_keras(keras, arrays), network, values, where, tolerance).values()
     share = sum(d.differing for d in free) / max(1, sum(d.elements for d in free))
     result.differing_share = max(result.differing_share, share)

@@ -30,10 +30,14 @@ class Captured:
 def captured_stderr() -> Iterator[Captured]:
     """Capture stderr of Python, C++ and Python's warnings; nothing else of the process may use it meanwhile."""
     captured = Captured()
+    try:
+        saved = os.dup(2)
+    except OSError:  # closed: there is nothing to capture
+        yield captured
+        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        saved = os.dup(2)
         os.dup2(file.fileno(), 2)
         try:
             yield captured

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgebnn_convert import verify as verify_module
+from edgebnn_convert.verify import verify
+
+from edgebnn.errors import MissingExtraError, ModelError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def test_any_model_without_a_checkpoint(delegate: None, capsys: Any) -> None:
+    verify(GOLDEN / "chain-three-heads.tflite", checkpoint=None)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("chain-three-heads.tflite: 3 inputs (random input 1")
+    assert lines[-1] == "equal"
+
+
+def test_without_lce_it_says_so(delegate: None, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise MissingExtraError("Larq Compute Engine is not installed")
+
+    monkeypatch.setattr(verify_module, "Lce", missing)
+    verify(GOLDEN / "chain-pooled.tflite", checkpoint=None)
+    out = capsys.readouterr().out
+    assert "no LCE here, so the delegate's reference kernels stand for it" in out
+    assert "delegate (reference kernels) = delegate" in out
+
+
+def test_a_checkpoint_needs_lce(
+    checkpoint: Callable[[str], Path], converted: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise MissingExtraError("Larq Compute Engine is not installed")
+
+    monkeypatch.setattr(verify_module, "Lce", missing)
+    with pytest.raises(MissingExtraError):
+        verify(converted("chain"), checkpoint=checkpoint("chain"))
+
+
+def test_what_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "a.tflite").write_text("no model at all")
+    with pytest.raises(ModelError, match="TFL3"):
+        verify(tmp_path / "a.tflite", checkpoint=None)
+    with pytest.raises(ModelError, match="cannot read the model"):
+        verify(Path("no-such-model"), checkpoint=None)
+
+
+def test_the_photograph_is_among_the_inputs_of_a_picture_network(converted: Callable[[str], Path], capsys: Any) -> None:
+    verify(converted("chain"), checkpoint=None)
+    assert "photograph" in capsys.readouterr().out.splitlines()[0]
