@@ -65,6 +65,7 @@ class Delegate:
         return self._pointer
 
     def __del__(self) -> None:
+        """Destroy the native delegate; interpreters hold a reference to this object, so none uses it any more."""
         if getattr(self, "_pointer", None) is not None:
             self._library.tflite_plugin_destroy_delegate(self._pointer)
             self._pointer = None

@@ -24,7 +24,9 @@ def library() -> ctypes.CDLL:
     if not ready:
         build = ROOT / "build" / "kernels-testing"
         options = ["-DEDGEBNN_KERNEL_LIBRARY=ON", "-DEDGEBNN_WERROR=ON"]
-        subprocess.run(["cmake", "-S", ROOT / "edgebnn/delegate", "-B", build, *options], check=True, capture_output=True)
+        subprocess.run(
+            ["cmake", "-S", ROOT / "edgebnn/delegate", "-B", build, *options], check=True, capture_output=True
+        )
         built = subprocess.run(["cmake", "--build", build, "-j2"], capture_output=True, text=True)
         assert built.returncode == 0, built.stdout + built.stderr
         ready = str(build / "libedgebnn_kernels_testing.so")
