@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
+
+from edgebnn import bits
 
 from . import chains
 from .cases import Case, Conv, Draw, Sketch
@@ -43,8 +46,32 @@ def single_conv(name: str, spec: Conv, *, image: tuple[int, ...], channels: int,
     """source -> (LceQuantize ->) LceBconv2d."""
     sketch = Sketch(Draw(name))
     x = sketch.graph.input((*image, channels), source, **({"scale": 0.5, "zero_point": 3} if source == "int8" else {}))
-    bits = x if source == "bits" else sketch.graph.quantize(x)
-    return sketch.case(name, sketch.conv(bits, spec))
+    packed = x if source == "bits" else sketch.graph.quantize(x)
+    return sketch.case(name, sketch.conv(packed, spec))
+
+
+def _extreme_dots(name: str, *, channels: int, filter_size: Pair, type: str, pad_value: int) -> Case:
+    """Dots of -K and +K: accumulators of 8 and 16 bits overflow here, not with random signs."""
+    sketch = Sketch(Draw(name))
+    x = sketch.graph.input((3, 3, 2, channels), "bits")
+    weights = sketch.draw.signs(9, *filter_size, channels)
+    weights[0:3], weights[3:6] = False, True
+    spec = Conv(9, filter_size, type, pad_value=pad_value, thresholds="extreme", affine="half", all_constants=True)
+    case = sketch.case(name, sketch.conv(x, spec, sketch.graph.constant(bits.pack(weights))))
+    signs = sketch.draw.signs(*x.shape)
+    signs[0], signs[1] = False, True
+    return replace(case, inputs=[bits.pack(signs)])
+
+
+def _rounding(name: str) -> Case:
+    """int8 outputs that are their channel's bias alone: halves, their neighbours, the ends of the range."""
+    sketch = Sketch(Draw(name))
+    halves = np.array([0.5, 1.5, 2.5, 63.5, 126.5, 127.5, 128.5, 4194303.5, 1e9], np.float32)
+    bias = np.concatenate([halves, np.nextafter(halves, np.float32(0)), np.nextafter(halves, np.float32(1e10))])
+    bias = np.concatenate([bias, -bias, [0.0, -0.0]]).astype(np.float32)
+    x = sketch.graph.quantize(sketch.graph.input((1, 2, 3, 32)))
+    spec = Conv(out=len(bias), filter=(1, 1), type="int8", affine="zero")
+    return sketch.case(name, sketch.conv(x, spec, bias=bias, scale=1.0, zero_point=0))
 
 
 def _add(name: str, build: Callable[[str], Case]) -> None:
@@ -111,6 +138,12 @@ def _add_convs() -> None:
     for kind in TYPES:
         _conv(f"large-k-{kind}", image=(1, 4, 4), channels=512, out=48, type=kind)
         _conv(f"many-out-{kind}", image=(1, 2, 3), out=515, type=kind, filter=(1, 1))
+    for (channels, filter_size), kind in product(((640, (5, 5)), (4096, (3, 3)), (8192, (3, 3))), TYPES):
+        build = partial(
+            _extreme_dots, channels=channels, filter_size=filter_size, type=kind, pad_value=int(channels != 4096)
+        )
+        _add(f"conv-extreme-dots-{channels}-{kind}", build)
+    _add("conv-rounding", _rounding)
     _conv("pointwise-wide", image=(1, 5, 5), channels=1024, filter=(1, 1), out=17)
     _conv("1xT-stride", image=(1, 1, 32), channels=48, filter=(1, 5), stride=(1, 2), type="bits")
     _conv("1xT-dilation", image=(1, 1, 32), channels=48, filter=(1, 5), dilation=(1, 4), pad_value=0)
