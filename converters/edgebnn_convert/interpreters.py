@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from edgebnn.delegate.loader import load_delegate
 from edgebnn.errors import DelegateError, MissingExtraError, ModelError
-from edgebnn.inspection.graph import Network
+from edgebnn.inspection.graph import Network, Operator
 from edgebnn_convert.quiet import captured_stderr
 
 Array = npt.NDArray[Any]
 
-_LCE_EXTENSION = "larq_compute_engine.tflite.python.interpreter_wrapper_lite"
+LCE_EXTENSION = "larq_compute_engine.tflite.python.interpreter_wrapper_lite"
 _SAME = 0  # the schema's Padding
 
 
@@ -115,24 +115,61 @@ class _StockRunner:
             raise ModelError(f"LiteRT with the edgebnn delegate fails: {_one_line(error)}") from error
 
 
+def lce_limit(network: Network) -> str | None:
+    """Why no kernel of LCE computes some LceBconv2d as defined, None when each is computed right by one.
+
+    All limits are those of SAME with pad value 0. The reference kernel reads a multiplier that bitpacked output may not
+    have (and crashes), and wants an even number of input channels; the others leave out corrections where a window
+    reaches over one side of the picture and to the other.
+    """
+    tensors = network.main.tensors
+    for operator in network.main.operators:
+        if not _pads_with_zero(operator):
+            continue
+        options, (x, filters) = operator.options, (tensors[i] for i in operator.inputs[:2])
+        if tensors[operator.outputs[0]].dtype == "int32" and operator.inputs[2] < 0:
+            return f"LceBconv2d {operator.index} has bitpacked output, pad value 0 and no multiplier"
+        if options.get("channels_in", 0) % 2 == 0:
+            continue
+        for axis, side in ((1, "height"), (2, "width")):
+            span = (filters.shape[axis] - 1) * options.get(f"dilation_{side}_factor", 1) + 1
+            if _reaches_over(x.shape[axis], span, max(1, options.get(f"stride_{side}", 1))):
+                return (
+                    f"LceBconv2d {operator.index} has pad value 0, an odd number of input channels, and windows of "
+                    f"{side} {span} on a {side} of {x.shape[axis]}"
+                )
+    return None
+
+
+def _reaches_over(size: int, span: int, stride: int) -> bool:
+    """Whether a SAME window of `span` pixels sticks out on one side of the axis and reaches the other."""
+    count = -(-size // stride)
+    before = max(0, (count - 1) * stride + span - size) // 2
+    overhangs = [(before - i * stride, i * stride - before + span - size) for i in range(count)]
+    return any(min(pair) >= 0 and max(pair) > 0 for pair in overhangs)
+
+
+def _pads_with_zero(operator: Operator) -> bool:
+    options = operator.options if operator.name == "LceBconv2d" and len(operator.inputs) > 2 else {}
+    return options.get("padding") == _SAME and not options.get("pad_values")
+
+
 def _kernels(network: Network) -> list[tuple[bool, bool]]:
     """(use_reference_bconv, use_indirect_bgemm) in the order to try.
 
-    LCE's reference kernel is wrong for SAME with pad value 0 and an odd number of input channels; its default kernel
-    fails for groups.
+    LCE's reference kernel refuses SAME with pad value 0 and an odd number of input channels; its default kernel fails
+    for groups.
     """
     reference, default, indirect = (True, False), (False, False), (False, True)
-    for operator in network.main.operators:
-        options = operator.options if operator.name == "LceBconv2d" else {}
-        if options.get("padding") == _SAME and not options.get("pad_values") and options.get("channels_in", 0) % 2:
-            return [default, indirect]
+    if any(_pads_with_zero(o) and o.options.get("channels_in", 0) % 2 for o in network.main.operators):
+        return [default, indirect]
     return [reference, default, indirect]
 
 
 def _lce_extension() -> ModuleType:
     """LCE's interpreter extension, without importing the package around it (which imports TensorFlow)."""
-    if _LCE_EXTENSION in sys.modules:
-        return sys.modules[_LCE_EXTENSION]
+    if LCE_EXTENSION in sys.modules:
+        return sys.modules[LCE_EXTENSION]
     spec = importlib.util.find_spec("larq_compute_engine")
     folders = [] if spec is None else list(spec.submodule_search_locations or [])
     files = [file for folder in folders for file in Path(folder).glob("tflite/python/interpreter_wrapper_lite*.so")]
@@ -141,15 +178,15 @@ def _lce_extension() -> ModuleType:
             "Larq Compute Engine is not installed: it has wheels for Python 3.10 to 3.12 on x86_64, "
             "`pip install 'edgebnn[train]'` there"
         )
-    loader = importlib.machinery.ExtensionFileLoader(_LCE_EXTENSION, str(files[0]))
-    module_spec = importlib.util.spec_from_file_location(_LCE_EXTENSION, files[0], loader=loader)
+    loader = importlib.machinery.ExtensionFileLoader(LCE_EXTENSION, str(files[0]))
+    module_spec = importlib.util.spec_from_file_location(LCE_EXTENSION, files[0], loader=loader)
     assert module_spec is not None
     try:
         module = importlib.util.module_from_spec(module_spec)
         loader.exec_module(module)
     except ImportError as error:
         raise MissingExtraError(f"Larq Compute Engine does not load here: {error}") from None
-    sys.modules[_LCE_EXTENSION] = module
+    sys.modules[LCE_EXTENSION] = module
     return module
 
 

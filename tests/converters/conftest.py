@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from edgebnn_convert.convert import convert
+from edgebnn_convert.interpreters import LCE_EXTENSION
 
 from edgebnn.delegate.loader import load_delegate
 from edgebnn.errors import DelegateError
+from tests.delegate import lce
 
 PACKAGES = ("tensorflow", "tf_keras", "larq", "larq_compute_engine")
+
+# A process can load LCE's extension once: the tests of the delegate and the converter share it.
+if lce.extension() is not None:
+    sys.modules.setdefault(LCE_EXTENSION, lce.extension())
 
 
 @pytest.fixture(scope="session")

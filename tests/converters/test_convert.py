@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,6 +269,20 @@ def test_damaged_checkpoints_are_one_sentence(checkpoint: Files, tmp_path: Path,
         assert (end.value.code, captured.err.count("\n")) == (1, 1), captured.err
         assert reason in captured.err
         assert not (tmp_path / "out.tflite").exists()
+
+
+def test_keras_3_and_half_precision_are_refused(checkpoint: Files, tmp_path: Path) -> None:
+    checkpoint("chain")
+    import tensorflow as tf
+
+    with zipfile.ZipFile(tmp_path / "new.keras", "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+    with pytest.raises(ModelError, match=r"saved by Keras 3\.15\.1: Larq needs Keras 2"):
+        convert(tmp_path / "new.keras", tmp_path / "out.tflite", card=None)
+    model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,), dtype="mixed_float16", name="half")])
+    model.save(tmp_path / "half.keras")
+    with pytest.raises(ModelError, match="the layer 'half' computes in float16"):
+        convert(tmp_path / "half.keras", tmp_path / "out.tflite", card=None)
 
 
 def test_the_command_keeps_stderr_clean(any_size: Path, tmp_path: Path, capfd: Any) -> None:

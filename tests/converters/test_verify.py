@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from edgebnn_convert import verify as verify_module
+from edgebnn_convert.interpreters import _reaches_over
 from edgebnn_convert.verify import verify
 
 from edgebnn.errors import MissingExtraError, ModelError
@@ -40,6 +41,28 @@ def test_a_checkpoint_needs_lce(
     monkeypatch.setattr(verify_module, "Lce", missing)
     with pytest.raises(MissingExtraError):
         verify(converted("chain"), checkpoint=checkpoint("chain"))
+
+
+def test_what_lce_computes_wrong_is_judged_by_the_reference_kernels(delegate: None, capsys: Any) -> None:
+    verify(GOLDEN / "conv-image2x2-same0-odd.tflite", checkpoint=None)
+    out = capsys.readouterr().out
+    assert "no kernel of LCE computes this right" in out and "an odd number of input channels" in out
+
+
+@pytest.mark.parametrize(
+    ("size", "span", "stride", "reaches"),
+    [
+        (8, 3, 1, False),
+        (2, 3, 1, True),
+        (1, 3, 1, True),
+        (1, 1, 1, False),
+        (5, 5, 1, False),
+        (4, 5, 1, True),
+        (3, 3, 3, False),
+    ],
+)
+def test_windows_that_reach_over(size: int, span: int, stride: int, reaches: bool) -> None:
+    assert _reaches_over(size, span, stride) == reaches
 
 
 def test_what_is_no_model(tmp_path: Path) -> None:
