@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,7 @@ def single_conv(name: str, spec: Conv, *, image: tuple[int, ...], channels: int,
 def _extreme_dots(name: str, *, channels: int, filter_size: Pair, type: str, pad_value: int) -> Case:
     """Dots of -K and +K: accumulators of 8 and 16 bits overflow here, not with random signs."""
     sketch = Sketch(Draw(name))
-    x = sketch.graph.input((3, 3, 2, channels), "bits")
+    x = sketch.graph.input((3, filter_size[0], 2, channels), "bits")
     weights = sketch.draw.signs(9, *filter_size, channels)
     weights[0:3], weights[3:6] = False, True
     spec = Conv(9, filter_size, type, pad_value=pad_value, thresholds="extreme", affine="half", all_constants=True)
@@ -138,11 +137,14 @@ def _add_convs() -> None:
     for kind in TYPES:
         _conv(f"large-k-{kind}", image=(1, 4, 4), channels=512, out=48, type=kind)
         _conv(f"many-out-{kind}", image=(1, 2, 3), out=515, type=kind, filter=(1, 1))
-    for (channels, filter_size), kind in product(((640, (5, 5)), (4096, (3, 3)), (8192, (3, 3))), TYPES):
-        build = partial(
-            _extreme_dots, channels=channels, filter_size=filter_size, type=kind, pad_value=int(channels != 4096)
-        )
-        _add(f"conv-extreme-dots-{channels}-{kind}", build)
+    for channels, size in ((640, 5), (4096, 3), (8192, 3), (65408, 1), (65440, 1), (65504, 1), (65536, 1)):
+        for kind in TYPES if size > 1 else TYPES[:1]:
+            pad_value = int(channels != 4096)
+            build = partial(_extreme_dots, channels=channels, filter_size=(size, size), type=kind, pad_value=pad_value)
+            _add(f"conv-extreme-dots-{channels}-{kind}", build)
+    for pad_value in (0, 1):
+        _conv(f"far-dilation-same{pad_value}", filter=(2, 3), dilation=(1, 1000), pad_value=pad_value, channels=40)
+        _conv(f"far-stride-same{pad_value}", image=(2, 5, 7), stride=(1000, 2**19), pad_value=pad_value, channels=40)
     _add("conv-rounding", _rounding)
     _conv("pointwise-wide", image=(1, 5, 5), channels=1024, filter=(1, 1), out=17)
     _conv("1xT-stride", image=(1, 1, 32), channels=48, filter=(1, 5), stride=(1, 2), type="bits")

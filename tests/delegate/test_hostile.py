@@ -16,7 +16,7 @@ from flatbuffers import flexbuffers
 import edgebnn
 from edgebnn.errors import InputError
 
-from . import judge, lce
+from . import judge, lce, oracle
 from .cases import Case, Conv, Draw, Sketch
 from .flatfile import custom_options
 from .isolated import Outcome, Worker
@@ -190,6 +190,23 @@ def test_wide_options_are_read(delegate_worker: Worker) -> None:
     plain, wide = conv_case(), conv_case(raw_options=_wide_map())
     wanted = delegate_worker.run(judge.model(plain), plain.inputs)
     assert not judge.difference(delegate_worker.run(judge.model(wide), wide.inputs).outputs, wanted.outputs)
+
+
+@pytest.mark.parametrize("pad_value", [0, 1])
+def test_filter_that_reaches_beyond_int32(pad_value: int, delegate_worker: Worker) -> None:
+    """(4199 << 20) pixels to the right of the first tap. Refused, or computed without overflow."""
+    spec = Conv(out=2, filter=(1, 4200), dilation=(1, 1 << 20), pad_value=pad_value)
+    case = conv_case(spec, channels=32, image=(1, 1, 9))
+    ours = delegate_worker.run(judge.model(case), case.inputs)
+    assert ours.kind == "error" or not judge.difference(ours.outputs, oracle.run(case.graph, case.inputs))
+
+
+@pytest.mark.parametrize("multiplier", [1e30, 1e35, -1e35])
+def test_int8_saturates_beyond_int32(multiplier: float, delegate_worker: Worker) -> None:
+    factors = np.full(32, multiplier, np.float32)
+    case = conv_case(Conv(type="int8", affine="half"), multiplier=factors, scale=0.5, zero_point=0)
+    ours = delegate_worker.run(judge.model(case), case.inputs)
+    assert not judge.difference(ours.outputs, oracle.run(case.graph, case.inputs))
 
 
 @pytest.mark.skipif(lce.extension() is None, reason="larq-compute-engine is not installed")
