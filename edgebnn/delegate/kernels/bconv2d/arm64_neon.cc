@@ -73,7 +73,7 @@ inline void Store(const BConv2DBlock& block, uint16x8_t sums, int pixel, int cha
   const int32_t* correction = block.corrections[pixel];
   if (correction != nullptr) correction += channel;
   const int at = block.first_channel + channel;
-  uint8_t* out = block.out + pixel * block.out_stride;
+  uint8_t* out = block.outs[pixel];
   const int32x4_t low = Doubled(vget_low_u16(sums), correction);
   const int32x4_t high = Doubled(vget_high_u16(sums), correction == nullptr ? nullptr : correction + 4);
   if (block.form == OutputForm::bits) {
@@ -127,6 +127,6 @@ void Run(const BConv2DBlock& block) {
 
 // Bits are written by bytes into words that the driver has zeroed.
 extern const BConv2DVariant kBConv2DNeon = {
-    "arm64_neon", Feature::neon, kPixels, 4, kMaxRowBits, 8, WeightBytes, Pack, ScratchBytes, Run};
+    "arm64_neon", Feature::neon, kPixels, 4, kMaxRowBits, 8, WeightBytes, Pack, ScratchBytes, Run, nullptr};
 
 }  // namespace edgebnn

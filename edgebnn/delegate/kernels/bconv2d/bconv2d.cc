@@ -79,10 +79,30 @@ BConv2D::BConv2D(const BConv2DShape& shape, BConv2DEpilogue epilogue, const uint
     epilogue_.bias.resize(readable);
     out_stride_ = size_t{1} * shape_.channels_out * (epilogue_.form == OutputForm::float32 ? 4 : 1);
   }
-  rows_bytes_ = RoundUp(size_t{4} * variant_.block_pixels * row_words_, kBufferAlignment);
-  const size_t pointers = RoundUp(variant_.block_pixels * sizeof(int32_t*), kBufferAlignment);
-  thread_scratch_ =
-      rows_bytes_ + pointers + RoundUp(variant_.scratch_bytes(channels, row_words_), kBufferAlignment);
+  PlanExpansion();
+  rows_bytes_ = plane_bytes_ > 0 ? 0 : RoundUp(size_t{4} * variant_.block_pixels * row_words_, kBufferAlignment);
+  thread_scratch_ = rows_bytes_ + RoundUp(variant_.scratch_bytes(channels, row_words_), kBufferAlignment);
+}
+
+void BConv2D::PlanExpansion() {
+  const auto& s = shape_;
+  // Pairs do not cross the end of an output row, so an odd width wastes a pixel of each row. Rows waste nothing, but
+  // gathering them costs about as much as multiplying by 24 channels.
+  const bool wasteful = s.out_width % 2 * s.channels_out > 24 * s.out_width;
+  if (variant_.expansion == nullptr || s.groups != 1 || wasteful) return;
+  const int pairs = (s.out_width + 1) / 2;
+  plane_height_ = (s.out_height - 1) * s.stride_height + (s.filter_height - 1) * s.dilation_height + 1;
+  plane_width_ = 2 * (pairs - 1) * s.stride_width + (s.filter_width - 1) * s.dilation_width + 1;
+  const size_t pixel_bytes = s.in_words() * variant_.expansion->word_bytes;
+  plane_bytes_ = RoundUp(size_t{1} * plane_height_ * plane_width_ * pixel_bytes, kBufferAlignment);
+  const bool contiguous = s.dilation_width == 1;
+  segment_words_ = s.in_words() * (contiguous ? s.filter_width : 1);
+  for (int tap_y = 0; tap_y < s.filter_height; ++tap_y) {
+    for (int tap_x = 0; tap_x < (contiguous ? 1 : s.filter_width); ++tap_x) {
+      const size_t pixel = size_t{1} * tap_y * s.dilation_height * plane_width_ + tap_x * s.dilation_width;
+      segments_.push_back(pixel * pixel_bytes);
+    }
+  }
 }
 
 void BConv2D::PlanCorrections(const uint32_t* filter) {
@@ -114,43 +134,120 @@ void BConv2D::PlanCorrections(const uint32_t* filter) {
 }
 
 void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadPool& pool) const {
-  const int pixels = shape_.batches * shape_.out_height * shape_.out_width, step = variant_.block_pixels;
-  const int blocks = (pixels + step - 1) / step;
-  pool.Run(blocks, [&](int thread, int block) {
-    const int first = block * step;
-    RunBlock(input, static_cast<uint8_t*>(output), scratch + thread * thread_scratch_, first,
-             std::min(step, pixels - first));
-  });
+  const auto& s = shape_;
+  auto* const out = static_cast<uint8_t*>(output);
+  uint8_t* const thread_scratch = scratch + plane_bytes_;
+  const auto in_blocks = [&](int items, int step, const auto& body) {
+    pool.Run((items + step - 1) / step, [&](int thread, int block) {
+      body(thread_scratch + thread * thread_scratch_, block * step, std::min(step, items - block * step));
+    });
+  };
+  if (plane_bytes_ == 0) {
+    in_blocks(s.batches * s.out_height * s.out_width, variant_.block_pixels,
+              [&](uint8_t* mine, int first, int count) { RunRows(input, out, mine, first, count); });
+    return;
+  }
+  const size_t line_bytes = size_t{1} * plane_width_ * s.in_words() * variant_.expansion->word_bytes;
+  for (int batch = 0; batch < s.batches; ++batch) {
+    const uint32_t* image = input + size_t{1} * batch * s.in_height * s.in_width * s.in_words();
+    in_blocks(plane_height_, 8, [&](uint8_t*, int first, int count) {
+      for (int y = first; y < first + count; ++y) {
+        const int in_y = y - s.pad_top;
+        const bool inside = in_y >= 0 && in_y < s.in_height;
+        const uint32_t* line = inside ? image + size_t{1} * in_y * s.in_width * s.in_words() : nullptr;
+        variant_.expansion->line(line, s.in_width, s.in_words(), -s.pad_left, s.stride_width, plane_width_,
+                                 scratch + y * line_bytes);
+      }
+    });
+    in_blocks(s.out_height * ((s.out_width + 1) / 2), variant_.block_pixels / 2,
+              [&](uint8_t* mine, int first, int count) {
+                RunPairs(scratch, out + size_t{1} * batch * s.out_height * s.out_width * out_stride_, mine, first, count);
+              });
+  }
 }
 
-void BConv2D::RunBlock(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const {
+constexpr int kMostPixels = 64;  // of a block
+
+struct BConv2D::Targets {
+  uint8_t* outs[kMostPixels];
+  const int32_t* corrections[kMostPixels];
+};
+
+const int32_t* BConv2D::Correction(int y, int x) const {
+  if (!shape_.zero_padding || (row_pattern_[y] == 0 && column_pattern_[x] == 0)) return nullptr;
+  const size_t pattern = size_t{1} * row_pattern_[y] * column_patterns_ + column_pattern_[x];
+  return &corrections_[pattern * shape_.channels_out];
+}
+
+void BConv2D::RunVariant(BConv2DBlock block, const Targets& targets, int group) const {
+  const bool bits = epilogue_.form == OutputForm::bits;
+  const int first_channel = group * shape_.group_channels_out();
+  const int32_t* corrections[kMostPixels];
+  for (int i = 0; i < block.pixels; ++i) {
+    corrections[i] = targets.corrections[i] == nullptr ? nullptr : targets.corrections[i] + first_channel;
+  }
+  block.weights = weights_.get() + group * group_weight_bytes_;
+  block.channels = shape_.group_channels_out();
+  block.corrections = corrections;
+  block.form = epilogue_.form;
+  block.clamp_min = epilogue_.clamp_min;
+  block.clamp_max = epilogue_.clamp_max;
+  block.multiplier = bits ? nullptr : epilogue_.multiplier.data() + first_channel;
+  block.bias = bits ? nullptr : epilogue_.bias.data() + first_channel;
+  block.thresholds = bits ? epilogue_.thresholds.data() + first_channel : nullptr;
+  block.first_channel = first_channel;
+  block.outs = targets.outs;
+  variant_.run(block);
+}
+
+void BConv2D::RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const {
+  const auto& s = shape_;
   auto* rows = reinterpret_cast<uint32_t*>(scratch);
-  auto** corrections = reinterpret_cast<const int32_t**>(scratch + rows_bytes_);
-  const size_t pointers = RoundUp(variant_.block_pixels * sizeof(int32_t*), kBufferAlignment);
-  const int channels = shape_.group_channels_out(), plane = shape_.out_height * shape_.out_width;
+  const int plane = s.out_height * s.out_width;
+  Targets targets;
   // Several groups write bits into one word, each its own.
   if (epilogue_.form == OutputForm::bits) std::memset(output + first * out_stride_, 0, pixels * out_stride_);
-  for (int group = 0; group < shape_.groups; ++group) {
-    const int first_channel = group * channels;
+  for (int group = 0; group < s.groups; ++group) {
     for (int i = 0; i < pixels; ++i) {
-      const int pixel = first + i, batch = pixel / plane, y = pixel % plane / shape_.out_width;
-      const int x = pixel % shape_.out_width;
-      const size_t image = size_t{1} * batch * shape_.in_height * shape_.in_width * shape_.in_words();
+      const int pixel = first + i, y = pixel % plane / s.out_width, x = pixel % s.out_width;
+      const size_t image = size_t{1} * (pixel / plane) * s.in_height * s.in_width * s.in_words();
       Gather(input + image, y, x, group, rows + size_t{1} * i * row_words_);
-      corrections[i] = nullptr;
-      if (shape_.zero_padding && (row_pattern_[y] != 0 || column_pattern_[x] != 0)) {
-        const size_t pattern = size_t{1} * row_pattern_[y] * column_patterns_ + column_pattern_[x];
-        corrections[i] = &corrections_[pattern * shape_.channels_out + first_channel];
-      }
+      targets.outs[i] = output + pixel * out_stride_;
+      targets.corrections[i] = Correction(y, x);
     }
-    const bool bits = epilogue_.form == OutputForm::bits;
-    variant_.run({rows, pixels, row_words_, weights_.get() + group * group_weight_bytes_, channels, corrections,
-                  epilogue_.form, epilogue_.clamp_min, epilogue_.clamp_max,
-                  bits ? nullptr : epilogue_.multiplier.data() + first_channel,
-                  bits ? nullptr : epilogue_.bias.data() + first_channel,
-                  bits ? epilogue_.thresholds.data() + first_channel : nullptr, first_channel,
-                  output + first * out_stride_, out_stride_, scratch + rows_bytes_ + pointers});
+    BConv2DBlock block{};
+    block.pixels = pixels;
+    block.rows = rows;
+    block.words = row_words_;
+    block.scratch = scratch + rows_bytes_;
+    RunVariant(block, targets, group);
   }
+}
+
+void BConv2D::RunPairs(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int pairs) const {
+  const auto& s = shape_;
+  const size_t pixel_bytes = s.in_words() * variant_.expansion->word_bytes;
+  const int row_pairs = (s.out_width + 1) / 2;
+  const uint8_t* origins[kMostPixels / 2];
+  Targets targets;
+  for (int p = 0; p < pairs; ++p) {
+    const int y = (first + p) / row_pairs, x = (first + p) % row_pairs * 2;
+    origins[p] = plane + (size_t{1} * y * s.stride_height * plane_width_ + x * s.stride_width) * pixel_bytes;
+    for (int half = 0; half < 2; ++half) {
+      const bool real = x + half < s.out_width;
+      targets.outs[2 * p + half] = real ? output + (size_t{1} * y * s.out_width + x + half) * out_stride_ : nullptr;
+      targets.corrections[2 * p + half] = real ? Correction(y, x + half) : nullptr;
+    }
+  }
+  BConv2DBlock block{};
+  block.pixels = 2 * pairs;
+  block.words = row_words_;
+  block.origins = origins;
+  block.segments = segments_.data();
+  block.segment_count = static_cast<int>(segments_.size());
+  block.segment_words = segment_words_;
+  block.scratch = scratch;
+  RunVariant(block, targets, 0);
 }
 
 void BConv2D::Gather(const uint32_t* image, int y, int x, int group, uint32_t* row) const {

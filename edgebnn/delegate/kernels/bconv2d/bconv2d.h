@@ -46,10 +46,17 @@ struct BConv2DEpilogue {
   std::vector<int32_t> thresholds;
 };
 
-// What a variant computes in one call: consecutive output pixels, the channels of one group.
+// What a variant computes in one call: some output pixels, the channels of one group.
 struct BConv2DBlock {
+  int pixels;
   const uint32_t* rows;  // [pixels][words]: the input bits under the filter; taps outside and the tail are zero
-  int pixels, words;
+  int words;
+  // Instead of rows (rows == nullptr), where the variant has expanded the input: pixel pair p reads segment i at
+  // origins[p] + segments[i], and all segments, one behind the other, are its row.
+  const uint8_t* const* origins;
+  const size_t* segments;
+  int segment_count, segment_words;
+
   const uint8_t* weights;  // as packed by the variant
   int channels;
   const int32_t* const* corrections;  // per pixel: nullptr, or [channels] to be added to x; readable like multiplier
@@ -59,15 +66,22 @@ struct BConv2DBlock {
   const float* bias;          // the same
   const int32_t* thresholds;  // the same
   int first_channel;          // of the group
-  uint8_t* out;               // first pixel, channel 0 of the first group
-  size_t out_stride;          // bytes from pixel to pixel
+  uint8_t* const* outs;       // per pixel: its channel 0 of the first group; nullptr: compute and drop
   uint8_t* scratch;           // scratch_bytes
+};
+
+// How a variant expands the input once for all taps, if it does; its pixels then come in pairs of neighbours.
+struct BConv2DExpansion {
+  size_t word_bytes;  // of an expanded word
+  // Expands `columns` pairs of pixels (x, x + partner), x from `first` on, of an input line [width][words]; pixels
+  // outside of it are +1, and so are all when `line` is nullptr.
+  void (*line)(const uint32_t* line, int width, int words, int first, int partner, int columns, uint8_t* out);
 };
 
 struct BConv2DVariant {
   const char* name;
   Feature feature;
-  int block_pixels;      // most pixels of a block
+  int block_pixels;      // most pixels of a block; even
   int row_multiple;      // rows are padded to a multiple of so many words
   int64_t max_row_bits;  // more would overflow its accumulators
   int bits_multiple;     // first_channel must be a multiple of this when bits are written
@@ -75,6 +89,7 @@ struct BConv2DVariant {
   void (*pack)(const uint32_t* filter, int channels, int words, uint8_t* weights);  // filter [channels][words]
   size_t (*scratch_bytes)(int channels, int words);
   void (*run)(const BConv2DBlock& block);
+  const BConv2DExpansion* expansion;  // nullptr: it takes rows only
 };
 
 // All variants of this build, slowest first.
@@ -92,15 +107,21 @@ class BConv2D {
   // `filter` is read here only.
   BConv2D(const BConv2DShape& shape, BConv2DEpilogue epilogue, const uint32_t* filter, const BConv2DVariant& variant);
 
-  size_t scratch_bytes(int threads) const { return threads * thread_scratch_; }
+  size_t scratch_bytes(int threads) const { return plane_bytes_ + threads * thread_scratch_; }
 
   // input [batches][in_height][in_width][in_words]; output [batches][out_height][out_width][channels_out, or words].
   void Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadPool& pool) const;
 
  private:
+  struct Targets;  // of a block's pixels
+
+  void PlanExpansion();
   void PlanCorrections(const uint32_t* filter);
-  void RunBlock(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const;
-  void Gather(const uint32_t* input, int y, int x, int group, uint32_t* row) const;
+  void RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const;
+  void RunPairs(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int pairs) const;
+  void RunVariant(BConv2DBlock block, const Targets& targets, int group) const;
+  void Gather(const uint32_t* image, int y, int x, int group, uint32_t* row) const;
+  const int32_t* Correction(int y, int x) const;
 
   BConv2DShape shape_;
   BConv2DEpilogue epilogue_;
@@ -108,6 +129,11 @@ class BConv2D {
   Buffer weights_;
   size_t group_weight_bytes_, out_stride_, rows_bytes_, thread_scratch_;
   int row_words_;  // padded
+  // The expanded input of one image, padding included: [plane_height_][plane_width_][in_words]; none when rows are used.
+  size_t plane_bytes_ = 0;
+  int plane_height_ = 0, plane_width_ = 0;
+  std::vector<size_t> segments_;
+  int segment_words_ = 0;
   // Zero padding: output rows (columns) that miss the same taps share a pattern; pattern 0 misses none.
   std::vector<int> row_pattern_, column_pattern_;
   int column_patterns_ = 1;

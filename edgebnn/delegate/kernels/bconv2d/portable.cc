@@ -65,6 +65,6 @@ void Run(const BConv2DBlock& block) {
 }  // namespace
 
 extern const BConv2DVariant kBConv2DPortable = {
-    "portable", Feature::none, kPixels, 2, std::numeric_limits<int64_t>::max(), 1, WeightBytes, Pack, ScratchBytes, Run};
+    "portable", Feature::none, kPixels, 2, std::numeric_limits<int64_t>::max(), 1, WeightBytes, Pack, ScratchBytes, Run, nullptr};
 
 }  // namespace edgebnn

@@ -29,6 +29,6 @@ void Run(const BConv2DBlock& block) {
 }  // namespace
 
 extern const BConv2DVariant kBConv2DReference = {
-    "reference", Feature::none, 1, 1, std::numeric_limits<int64_t>::max(), 1, WeightBytes, Pack, ScratchBytes, Run};
+    "reference", Feature::none, 1, 1, std::numeric_limits<int64_t>::max(), 1, WeightBytes, Pack, ScratchBytes, Run, nullptr};
 
 }  // namespace edgebnn

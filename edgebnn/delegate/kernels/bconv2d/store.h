@@ -11,7 +11,7 @@ namespace edgebnn {
 // Writes x (without correction) of a block's pixel and channel. Bits are or-ed into zeroed words.
 inline void Store(const BConv2DBlock& block, int pixel, int channel, int32_t x) {
   if (block.corrections[pixel] != nullptr) x += block.corrections[pixel][channel];
-  uint8_t* const out = block.out + pixel * block.out_stride;
+  uint8_t* const out = block.outs[pixel];
   const int at = block.first_channel + channel;
   if (block.form == OutputForm::bits) {
     uint32_t bit = x > block.thresholds[channel] ? uint32_t{1} << at % 32 : 0, word;
