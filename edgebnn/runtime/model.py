@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 Tensor = npt.NDArray[Any]
+MOST_TENSOR_BYTES = 2 << 30
 
 
 class Port(NamedTuple):
@@ -188,10 +189,24 @@ def _load(name: str, content: bytes, num_threads: int, delegate_options: dict[st
     delegate = load_delegate(num_threads=num_threads, **delegate_options)
     try:
         interpreter = Interpreter(model_content=content, num_threads=num_threads, experimental_delegates=[delegate])
+        _check_memory(interpreter, name)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the interpreter refuses {name}: {_sentence(error)}") from error
     return interpreter
+
+
+def _check_memory(interpreter: Any, name: str) -> None:
+    """Refuse a network that no device of ours could hold: of a damaged shape, allocation would take minutes."""
+    needed = sum(
+        math.prod(map(int, tensor["shape"])) * np.dtype(tensor["dtype"]).itemsize
+        for tensor in interpreter.get_tensor_details()
+    )
+    if needed > MOST_TENSOR_BYTES:
+        raise ModelError(
+            f"the tensors of {name} would take {needed >> 20} MiB, more than {MOST_TENSOR_BYTES >> 20}:"
+            " the file is damaged, or the network not one for a small board"
+        )
 
 
 def _ports(interpreter: Any) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

@@ -251,3 +251,10 @@ def test_from_nothing_to_the_first_detection(detector_file: Path) -> None:
     print(f"import and first inference: {seconds:.2f} s of CPU, {time.monotonic() - started:.2f} s in all")
     assert seconds < 3
     assert not {"tensorflow", "larq", "larq_compute_engine", "keras", "typer", "rich", "flatbuffers"} & set(modules)
+
+
+def test_absurd_tensor_sizes_are_refused_before_allocation(tmp_path: Path) -> None:
+    graph = Graph()
+    graph.output(graph.quantize(graph.input((1, 20_000, 20_000, 32))))
+    with pytest.raises(ModelError, match=r"the tensors of net\.tflite would take \d+ MiB, more than 2048"):
+        load(tmp_path, to_bytes(graph))
