@@ -75,9 +75,8 @@ def float_between(name: str) -> Case:
 @_chain
 def exact_zeros(name: str) -> Case:
     """Without bias a dot of 0 is exactly +0.0 in front of the sign; a fused multiply-add would leave +-1e-8."""
-    sketch, x = _start(name, 1, 6, 6, 32)
-    spec = Conv(out=40, filter=(2, 2), affine="random")
-    y = sketch.conv(sketch.graph.quantize(x), spec, bias=np.zeros(40, np.float32))
+    sketch, x = _start(name, 1, 8, 8, 40)
+    y = sketch.conv(sketch.graph.quantize(x), Conv(out=40), bias=np.zeros(40, np.float32))
     return sketch.case(name, sketch.graph.quantize(y))
 
 
