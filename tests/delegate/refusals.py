@@ -238,6 +238,14 @@ _add(
     "nonsense",
     "LceBconv2d",
     {
+        "conv-reaching-beyond-int32": _conv(
+            "spans", options={"dilation_width_factor": 1 << 20}, inputs={1: _constant((32, 1, 4200, 2), np.int32)}
+        ),
+        "int8-of-nan": _conv("finite", INT8, inputs={2: lambda graph: graph.constant(np.full(32, np.nan, np.float32))}),
+        "int8-of-infinity": _conv(
+            "finite", INT8, inputs={3: lambda graph: graph.constant(np.full(32, np.inf, np.float32))}
+        ),
+        "options-5000-bytes": _conv("bytes", raw_options=bytes(5000)),
         "filter-of-no-outputs": _conv("dimension", inputs={1: _constant((0, 3, 3, 2), np.int32)}),
         "filter-not-constant": _conv("filter", inputs={1: _input((32, 3, 3, 2), "int32")}),
         "multiplier-not-constant": _conv("post_activation_multiplier", inputs={2: _input((32,))}),

@@ -142,6 +142,8 @@ class BConv2DOp : public Op {
     const int depth = shape_.taps() * shape_.group_channels_in();
     for (int o = 0; o < channels; ++o) {
       const double slope = multiplier[o], offset = bias[o];
+      Require(!quantized || (std::isfinite(slope) && std::isfinite(offset)), "channel ", o,
+              " of its int8 output has a multiplier or bias that is not a finite number");
       epilogue.multiplier.push_back(static_cast<float>(-1 * slope / scale));
       epilogue.bias.push_back(static_cast<float>((offset + static_cast<double>(depth) * slope) / scale + zero_point));
     }

@@ -52,11 +52,13 @@ class Reader {
 };
 
 constexpr size_t kMostOptions = 64;
+constexpr size_t kMostBytes = 4096;  // LCE writes 84 to 171; some hosts do not check the length that a file states
 
 }  // namespace
 
 Options::Options(const void* data, size_t size) {
   Require(data != nullptr && size >= 3, "it has no options");
+  Require(size <= kMostBytes, "its options are ", size, " bytes, more than ", kMostBytes);
   const Reader read(static_cast<const uint8_t*>(data), size);
   const size_t root_width = read.Unsigned(size - 1, 1);
   const uint64_t root_type = read.Unsigned(size - 2, 1);

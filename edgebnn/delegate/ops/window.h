@@ -7,6 +7,8 @@ namespace edgebnn {
 
 enum class Padding { same = 0, valid = 1 };  // the schema's numbers
 
+constexpr int kMostReach = 1 << 29;  // positions stay inside int
+
 struct Window {
   int out;  // output size
   int pad;  // before the first input element (the rest of an odd padding goes behind the last)
@@ -15,6 +17,7 @@ struct Window {
 // One dimension: `in` elements under a filter of `filter` taps. Refusal when nothing comes out.
 inline Window SlidingWindow(Padding padding, int in, int filter, int stride, int dilation) {
   const int64_t reach = int64_t{filter - 1} * dilation + 1;
+  Require(reach <= kMostReach, "its filter spans ", reach, " elements, more than ", kMostReach);
   if (padding == Padding::valid) {
     Require(reach <= in, "its filter spans ", reach, " elements, more than its input's ", in);
     return {static_cast<int>((in - reach) / stride + 1), 0};

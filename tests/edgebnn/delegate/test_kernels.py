@@ -159,6 +159,13 @@ def test_bconv2d_deep_rows_overflow_no_accumulator() -> None:
             assert got is None or (got == 2 * channels).all(), name
 
 
+def test_bconv2d_far_dilation_of_a_small_input() -> None:
+    """Padding beyond all proportion: an expanded input would be a million pixels wide."""
+    for zero_padding in (0, 1):
+        far = Convolution(dilation_height=500_000, dilation_width=1_000_000, zero_padding=zero_padding).same()
+        assert check(far, "float32", seed=zero_padding) >= 2
+
+
 def test_bconv2d_one_hot_bits() -> None:
     """Each single input bit must meet its own weight bit: the bit order is the contract's."""
     channels = 96

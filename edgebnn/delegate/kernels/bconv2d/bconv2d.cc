@@ -33,6 +33,7 @@ const BConv2DVariant& SelectBConv2D(const BConv2DShape& shape, OutputForm form, 
 
 namespace {
 
+constexpr int kMostPlane = 1 << 20;  // pixels of an expanded input's side
 constexpr int kReadable = 32;  // channel arrays are readable up to a multiple of this
 
 // For each output position the set of taps that fall outside, numbered; pattern 0 is the empty set.
@@ -91,8 +92,12 @@ void BConv2D::PlanExpansion() {
   const bool wasteful = s.out_width % 2 * s.channels_out > 24 * s.out_width;
   if (variant_.expansion == nullptr || s.groups != 1 || wasteful) return;
   const int pairs = (s.out_width + 1) / 2;
-  plane_height_ = (s.out_height - 1) * s.stride_height + (s.filter_height - 1) * s.dilation_height + 1;
-  plane_width_ = 2 * (pairs - 1) * s.stride_width + (s.filter_width - 1) * s.dilation_width + 1;
+  const int64_t height = int64_t{s.out_height - 1} * s.stride_height + int64_t{s.filter_height - 1} * s.dilation_height + 1;
+  const int64_t width = int64_t{2} * (pairs - 1) * s.stride_width + int64_t{s.filter_width - 1} * s.dilation_width + 1;
+  // A far dilation of a small input would be padding for the most part.
+  if (height > kMostPlane || width > kMostPlane || height * width > 4 * int64_t{s.in_height} * s.in_width + 4096) return;
+  plane_height_ = static_cast<int>(height);
+  plane_width_ = static_cast<int>(width);
   const size_t pixel_bytes = s.in_words() * variant_.expansion->word_bytes;
   plane_bytes_ = RoundUp(size_t{1} * plane_height_ * plane_width_ * pixel_bytes, kBufferAlignment);
   const bool contiguous = s.dilation_width == 1;
