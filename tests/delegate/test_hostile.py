@@ -6,6 +6,7 @@ a crash is not ours where the stock interpreter without a delegate crashes on th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
@@ -22,7 +23,7 @@ from .flatfile import custom_options
 from .isolated import Outcome, Worker
 from .refusals import conv_case, pool_case
 
-FLIPS = 600
+FLIPS = int(os.environ.get("EDGEBNN_FLIPS", "600"))
 
 
 @cache
