@@ -23,7 +23,8 @@ sys.meta_path.insert(0, Blocker())
 import edgebnn
 count = 0
 for module in pkgutil.walk_packages(edgebnn.__path__, "edgebnn."):
-    if not module.name.startswith({WORKSTATION}) and not module.name.endswith("__main__"):
+    # An editable install shows the delegate's library as if it were a Python extension.
+    if not module.name.startswith({WORKSTATION}) and not module.name.endswith(("__main__", "libedgebnn_delegate")):
         importlib.import_module(module.name)
         count += 1
 print(count)
