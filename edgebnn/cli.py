@@ -147,6 +147,49 @@ def detect(
     raise typer.Exit(run(sources, model=model, min_score=min_score, threads=threads, save=save, as_json=as_json))
 
 
+def _seconds(value: float) -> float:
+    if not 0 < value <= 3600:
+        raise typer.BadParameter(f"expected seconds above 0 and up to 3600, got {value}")
+    return value
+
+
+@app.command()
+def bench(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help=".tflite files, or names in the package")],
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="PEER,...", help="out of lce, lce-indirect, xnnpack-fp32, xnnpack-int8"),
+    ] = None,
+    threads: Threads = 1,
+    seconds: Annotated[float, typer.Option(callback=_seconds, help="time to spend on a model")] = 5,
+    profile: Annotated[bool, typer.Option("--profile", help="time of each partition and operator too")] = False,
+    as_json: Json = False,
+) -> None:
+    """How long models take, beside their peers in the same run."""
+    from edgebnn.bench import LoadPeer
+    from edgebnn.bench import bench as run
+
+    peers: list[str] = []
+    load: LoadPeer | None = None
+    if against is not None:
+        from edgebnn_convert.peers import load_peer, parse_peers
+
+        load = load_peer
+        try:
+            peers = parse_peers(against)
+        except EdgebnnError as error:
+            raise typer.BadParameter(str(error), param_hint="--against") from None
+    run(
+        models,
+        peers=peers,
+        load_peer=load,
+        num_threads=threads,
+        seconds=seconds,
+        profile=profile,
+        as_json=as_json,
+    )
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: run a command; an EdgebnnError becomes one sentence on stderr and its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
