@@ -14,7 +14,6 @@ Neither is a time on a Raspberry Pi: the models know no cache misses, and instru
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 from bisect import bisect_right
@@ -170,8 +169,8 @@ def build(folder: Path, compiler: str) -> Path:
     run("cmake", "-S", ROOT / "edgebnn/delegate", "-B", objects, f"-DCMAKE_TOOLCHAIN_FILE={toolchain}")
     run("cmake", "--build", objects, "--target", "edgebnn_kernels", "-j2")
     program = folder / "measure_layer"
-    sources = [ROOT / "tests/pi/measure_layer.cc", *objects.rglob("*.o")]
-    flags = ["-std=c++17", "-O2", "-static", "-no-pie", "-I", ROOT / "edgebnn/delegate"]
+    sources: list[str | Path] = [ROOT / "tests/pi/measure_layer.cc", *objects.rglob("*.o")]
+    flags: list[str | Path] = ["-std=c++17", "-O2", "-static", "-no-pie", "-I", ROOT / "edgebnn/delegate"]
     run(compiler, *flags, *sources, "-o", program, "-pthread")
     return program
 
@@ -187,7 +186,7 @@ def main() -> None:
     parser.add_argument("--detail", action="store_true", help="executed instructions by function")
     parser.add_argument("--loops-only", action="store_true")
     options = parser.parse_args()
-    os.makedirs(options.build, exist_ok=True)
+    options.build.mkdir(parents=True, exist_ok=True)
     program = build(options.build, options.compiler)
     print("\n".join(inner_loops(program, options.mca)), flush=True)
     if not options.loops_only:

@@ -81,7 +81,10 @@ BConv2D::BConv2D(const BConv2DShape& shape, BConv2DEpilogue epilogue, const uint
     out_stride_ = size_t{1} * shape_.channels_out * (epilogue_.form == OutputForm::float32 ? 4 : 1);
   }
   PlanExpansion();
-  rows_bytes_ = plane_bytes_ > 0 ? 0 : RoundUp(size_t{4} * variant_.block_pixels * row_words_, kBufferAlignment);
+  const auto& s = shape_;
+  in_place_ = s.taps() == 1 && s.groups == 1 && row_words_ == words && s.stride_height == 1 && s.stride_width == 1 &&
+              s.pad_top == 0 && s.pad_left == 0 && s.out_height == s.in_height && s.out_width == s.in_width;
+  rows_bytes_ = plane_bytes_ > 0 || in_place_ ? 0 : RoundUp(size_t{4} * variant_.block_pixels * row_words_, kBufferAlignment);
   thread_scratch_ = rows_bytes_ + RoundUp(variant_.scratch_bytes(channels, row_words_), kBufferAlignment);
 }
 
@@ -188,12 +191,14 @@ void BConv2D::RunVariant(BConv2DBlock block, const Targets& targets, int group) 
   const bool bits = epilogue_.form == OutputForm::bits;
   const int first_channel = group * shape_.group_channels_out();
   const int32_t* corrections[kMostPixels];
-  for (int i = 0; i < block.pixels; ++i) {
-    corrections[i] = targets.corrections[i] == nullptr ? nullptr : targets.corrections[i] + first_channel;
+  if (group > 0) {
+    for (int i = 0; i < block.pixels; ++i) {
+      corrections[i] = targets.corrections[i] == nullptr ? nullptr : targets.corrections[i] + first_channel;
+    }
   }
   block.weights = weights_.get() + group * group_weight_bytes_;
   block.channels = shape_.group_channels_out();
-  block.corrections = corrections;
+  block.corrections = group > 0 ? corrections : targets.corrections;
   block.form = epilogue_.form;
   block.clamp_min = epilogue_.clamp_min;
   block.clamp_max = epilogue_.clamp_max;
@@ -209,20 +214,26 @@ void BConv2D::RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, 
   const auto& s = shape_;
   auto* rows = reinterpret_cast<uint32_t*>(scratch);
   const int plane = s.out_height * s.out_width;
+  const size_t image_words = size_t{1} * s.in_height * s.in_width * s.in_words();
   Targets targets;
   // Several groups write bits into one word, each its own.
   if (epilogue_.form == OutputForm::bits) std::memset(output + first * out_stride_, 0, pixels * out_stride_);
   for (int group = 0; group < s.groups; ++group) {
+    int y = first % plane / s.out_width, x = first % s.out_width;
+    const uint32_t* image = input + first / plane * image_words;
     for (int i = 0; i < pixels; ++i) {
-      const int pixel = first + i, y = pixel % plane / s.out_width, x = pixel % s.out_width;
-      const size_t image = size_t{1} * (pixel / plane) * s.in_height * s.in_width * s.in_words();
-      Gather(input + image, y, x, group, rows + size_t{1} * i * row_words_);
-      targets.outs[i] = output + pixel * out_stride_;
+      if (!in_place_) Gather(image, y, x, group, rows + size_t{1} * i * row_words_);
+      targets.outs[i] = output + (size_t{1} * first + i) * out_stride_;
       targets.corrections[i] = Correction(y, x);
+      if (++x < s.out_width) continue;
+      x = 0;
+      if (++y < s.out_height) continue;
+      y = 0;
+      image += image_words;
     }
     BConv2DBlock block{};
     block.pixels = pixels;
-    block.rows = rows;
+    block.rows = in_place_ ? input + size_t{1} * first * row_words_ : rows;
     block.words = row_words_;
     block.scratch = scratch + rows_bytes_;
     RunVariant(block, targets, group);
@@ -255,6 +266,26 @@ void BConv2D::RunPairs(const uint8_t* plane, uint8_t* output, uint8_t* scratch, 
   RunVariant(block, targets, 0);
 }
 
+namespace {
+
+// Some words from `from`, or zeros when it is nullptr; inline, because there are few. Returns the end of `to`.
+inline uint32_t* Copy(uint32_t* to, const uint32_t* from, int words) {
+  if (from == nullptr) {
+    for (; words > 0; --words) *to++ = 0;
+    return to;
+  }
+  for (; words >= 4; words -= 4, to += 4, from += 4) std::memcpy(to, from, 16);
+  if (words & 2) {
+    std::memcpy(to, from, 8);
+    to += 2;
+    from += 2;
+  }
+  if (words & 1) *to++ = *from;
+  return to;
+}
+
+}  // namespace
+
 void BConv2D::Gather(const uint32_t* image, int y, int x, int group, uint32_t* row) const {
   const auto& s = shape_;
   const int words = s.group_words(), in_words = s.in_words();
@@ -263,28 +294,18 @@ void BConv2D::Gather(const uint32_t* image, int y, int x, int group, uint32_t* r
   const bool contiguous = s.groups == 1 && s.dilation_width == 1 && left >= 0 && right < s.in_width;
   for (int tap_y = 0; tap_y < s.filter_height; ++tap_y) {
     const int in_y = top + tap_y * s.dilation_height;
-    if (in_y < 0 || in_y >= s.in_height) {
-      std::memset(row, 0, size_t{4} * s.filter_width * words);
-      row += s.filter_width * words;
+    const bool inside = in_y >= 0 && in_y < s.in_height;
+    const uint32_t* line = inside ? image + size_t{1} * in_y * s.in_width * in_words + group * words : nullptr;
+    if (contiguous || !inside) {
+      row = Copy(row, inside ? line + size_t{1} * left * in_words : nullptr, s.filter_width * words);
       continue;
     }
-    const uint32_t* line = image + size_t{1} * in_y * s.in_width * in_words + group * words;
-    if (contiguous) {
-      std::memcpy(row, line + left * in_words, size_t{4} * s.filter_width * words);
-      row += s.filter_width * words;
-      continue;
-    }
-    for (int tap_x = 0; tap_x < s.filter_width; ++tap_x, row += words) {
+    for (int tap_x = 0; tap_x < s.filter_width; ++tap_x) {
       const int in_x = left + tap_x * s.dilation_width;
-      if (in_x < 0 || in_x >= s.in_width) {
-        std::memset(row, 0, size_t{4} * words);
-      } else {
-        std::memcpy(row, line + size_t{1} * in_x * in_words, size_t{4} * words);
-      }
+      row = Copy(row, in_x < 0 || in_x >= s.in_width ? nullptr : line + size_t{1} * in_x * in_words, words);
     }
   }
-  const int tail = row_words_ - s.row_words();
-  std::memset(row, 0, size_t{4} * tail);
+  Copy(row, nullptr, row_words_ - s.row_words());
 }
 
 }  // namespace edgebnn

@@ -129,6 +129,7 @@ class BConv2D {
   Buffer weights_;
   size_t group_weight_bytes_, out_stride_, rows_bytes_, thread_scratch_;
   int row_words_;  // padded
+  bool in_place_;  // the input's pixels are the rows: nothing is gathered
   // The expanded input of one image, padding included: [plane_height_][plane_width_][in_words]; none when rows are used.
   size_t plane_bytes_ = 0;
   int plane_height_ = 0, plane_width_ = 0;
