@@ -10,9 +10,11 @@ from edgebnn_convert import peers
 from edgebnn_convert.twins import float_twin, int8_twin
 
 from edgebnn.bench import OURS, OURS_ARRAYS, LiteRt, draw_inputs
+from edgebnn.bench import run as run_bench
 from edgebnn.errors import InputError, MissingExtraError, ModelError, ParityError
 from edgebnn.inspection.graph import parse
 from edgebnn.runtime.model import read_model
+from tests.converters.conftest import PACKAGES
 from tests.delegate.flatfile import to_bytes
 from tests.delegate.graph import Graph
 
@@ -171,3 +173,23 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(peers, "Lce", missing)
     with pytest.raises(MissingExtraError, match="not installed"):
         peers.load_peer("lce", convolution(), [plus_minus(1, 9, 8, 40)], 1)
+
+
+def test_benchmark_networks_are_binary_where_they_should_be(delegate: None) -> None:
+    if any(importlib.util.find_spec(name) is None for name in PACKAGES):
+        pytest.skip("making networks needs TensorFlow, Larq and LCE")
+    from edgebnn_convert import benchmark_networks
+
+    names = list(benchmark_networks.networks())
+    assert len(names) == 9 and {"conv3x3-64-32", "conv1x1-512-7", "quicknet"} <= set(names)
+    single = parse(benchmark_networks.convert_network(lambda: benchmark_networks.single(64, 8, 1)))
+    assert [operator.name for operator in single.main.operators] == ["LceQuantize", "LceBconv2d"]
+    assert single.main.tensors[single.main.outputs[0]].dtype == "float32"
+
+    model = benchmark_networks.convert_network(lambda: benchmark_networks.quicknet(size=32, blocks=(1, 2), classes=10))
+    operators = parse(model).main.operators
+    assert sum(operator.name == "LceBconv2d" for operator in operators) == 3
+    assert {operator.name for operator in operators if operator.is_lce} == {"LceQuantize", "LceBconv2d"}
+    result = run_bench("small", model, peers=list(peers.PEERS), load_peer=peers.load_peer, seconds=0.001)
+    assert [row.check for row in result.rows[2:]][2:] == ["shape, finite"] * 2
+    assert all("= ours" in row.check for row in result.rows[2:4]) and result.notes == []
