@@ -63,6 +63,14 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
       for (const int tensor : step.inputs) {
         Require(tensor == kTfLiteOptionalTensor || known(tensor), "its input is tensor ", tensor, ", which is not there");
       }
+      // Each tensor has one writer, before its readers: a second one would resize what others were prepared for.
+      const auto reads = [&](const Step& other) {
+        return std::find(other.inputs.begin(), other.inputs.end(), step.output) != other.inputs.end();
+      };
+      const bool taken = reads(step) || std::any_of(steps_.begin(), steps_.end(), [&](const Step& earlier) {
+                           return earlier.output == step.output || reads(earlier);
+                         });
+      Require(!taken, "its output is tensor ", step.output, ", which it or an earlier node reads or writes");
     });
     if (std::find(outputs.data, outputs.data + outputs.size, step.output) == outputs.data + outputs.size) {
       inside_.push_back({step.output, 0});
@@ -99,13 +107,13 @@ TensorInfo Partition::Info(const TfLiteContext* context, int tensor) {
 }
 
 void Partition::Prepare(TfLiteContext* context) {
-  for (const Step& step : steps_) {
+  for (Step& step : steps_) {
     Titled(step.title, [&] { PrepareStep(context, step); });
   }
   PlanMemory(context);
 }
 
-void Partition::PrepareStep(TfLiteContext* context, const Step& step) {
+void Partition::PrepareStep(TfLiteContext* context, Step& step) {
   std::vector<TensorInfo> infos;
   infos.reserve(step.inputs.size());
   std::vector<const TensorInfo*> inputs;
@@ -114,6 +122,8 @@ void Partition::PrepareStep(TfLiteContext* context, const Step& step) {
     inputs.push_back(tensor == kTfLiteOptionalTensor ? nullptr : &infos.back());
   }
   const Dims dims = step.op->Prepare(inputs, Info(context, step.output));
+  step.input_bytes = Elements(infos[0].dims) * ElementBytes(infos[0].type);
+  step.output_bytes = Elements(dims) * ElementBytes(context->tensors[step.output].type);
   TfLiteTensor* output = &context->tensors[step.output];
   Require(output->allocation_type != kTfLiteMmapRo, "its output is a constant");
   Require(context->ResizeTensor(context, output, NewIntArray(dims)) == kTfLiteOk, "its output could not be resized");
@@ -140,7 +150,13 @@ void Partition::PlanMemory(const TfLiteContext* context) {
 }
 
 void Partition::Invoke(TfLiteContext* context) const {
+  const auto has = [&](int place, int tensor, size_t bytes) {
+    return place != kHost || context->tensors[tensor].bytes == bytes;
+  };
   for (const Step& step : steps_) {
+    Require(has(step.input_place, step.inputs[0], step.input_bytes) &&
+                has(step.output_place, step.output, step.output_bytes),
+            step.title, ": a tensor has changed its size since it was prepared");
     const uint8_t* input = Data(context, step.inputs[0], step.input_place);
     uint8_t* output = Data(context, step.output, step.output_place);
     Require(input != nullptr && output != nullptr, step.title, ": a tensor has no memory");

@@ -30,6 +30,7 @@ class Partition {
     std::vector<int> inputs;  // tensors
     int output;
     int input_place, output_place;  // where inputs[0] and output live: index into inside_, or kHost
+    size_t input_bytes = 0, output_bytes = 0;  // for which the op was prepared
   };
   struct Inside {  // a tensor that only this partition sees: the host gives it no memory
     int tensor;
@@ -40,7 +41,7 @@ class Partition {
   int Place(int tensor) const;
   uint8_t* Data(const TfLiteContext* context, int tensor, int place) const;
   static TensorInfo Info(const TfLiteContext* context, int tensor);
-  void PrepareStep(TfLiteContext* context, const Step& step);
+  void PrepareStep(TfLiteContext* context, Step& step);
   void PlanMemory(const TfLiteContext* context);
 
   std::vector<Step> steps_;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kMost = 1 << 20;          // of an option
 constexpr int64_t kMostBits = 1 << 28;  // of a row: 2 * popcount stays inside int32
+constexpr double kMostCorrections = 1e9;  // additions of a second or so, when the shapes are known
 
 enum class Activation { none = 0, relu = 1, relu_n1_to_1 = 2, relu6 = 3 };  // the schema's numbers
 
@@ -118,6 +119,11 @@ class BConv2DOp : public Op {
     Require(!shape_.zero_padding || shape_.channels_in % 2 == 0 || plain_float,
             "it pads with zeros ", shape_.channels_in,
             " input channels, an odd number, which LCE defines for float32 output without activation only");
+    // Zero padding is corrected per set of taps that fall outside, for each channel; at most two sets a tap and side.
+    const double row_sets = std::min<double>(shape_.out_height, 2.0 * shape_.filter_height);
+    const double column_sets = std::min<double>(shape_.out_width, 2.0 * shape_.filter_width);
+    Require(!shape_.zero_padding || row_sets * column_sets * shape_.taps() * shape_.channels_out <= kMostCorrections,
+            "its filter is too large to pad its input with zeros");
   }
 
   BConv2DEpilogue Epilogue(const std::vector<const TensorInfo*>& inputs, const TensorInfo& output) const {

@@ -31,9 +31,9 @@ class Dequantize : public Op {
     type_ = output.type;
     if (type_ == kTfLiteInt8) {
       Require(std::isfinite(output.scale) && output.scale > 0, "its int8 output has no scale");
-      const float steps = std::round(std::min(1.0f / output.scale, 65536.0f));
-      zero_ = static_cast<uint8_t>(std::clamp(output.zero_point + static_cast<int>(steps), -128, 127));
-      one_ = static_cast<uint8_t>(std::clamp(output.zero_point - static_cast<int>(steps), -128, 127));
+      const auto steps = static_cast<int64_t>(std::round(std::min(1.0f / output.scale, 65536.0f)));
+      zero_ = static_cast<uint8_t>(std::clamp<int64_t>(output.zero_point + steps, -128, 127));
+      one_ = static_cast<uint8_t>(std::clamp<int64_t>(output.zero_point - steps, -128, 127));
     } else {
       zero_ = 1;  // bool: bit 0 is true
       one_ = 0;

@@ -37,7 +37,11 @@ class Reader {
   std::string String(size_t at) const {
     const void* end = at < size_ ? std::memchr(data_ + at, 0, size_ - at) : nullptr;
     Require(end != nullptr, "its options have a name without end");
-    return std::string(reinterpret_cast<const char*>(data_ + at), static_cast<const char*>(end));
+    std::string name(reinterpret_cast<const char*>(data_ + at), static_cast<const char*>(end));
+    for (char& letter : name) {
+      if (letter < 0x20 || letter > 0x7e) letter = '?';  // messages are printed
+    }
+    return name;
   }
 
   // `at - count * width`, checked.
