@@ -101,8 +101,8 @@ class Result:
         cells = [
             (
                 row.name,
-                f"{row.cpu_ms:.3f}",
-                f"{row.wall_ms:.3f}",
+                f"{row.cpu_ms:.4f}",
+                f"{row.wall_ms:.4f}",
                 "" if row.ratio is None else f"{row.ratio:.2f}",
                 row.check,
             )
@@ -195,7 +195,8 @@ def run(
 def measure(candidates: Sequence[Candidate], *, seconds: float, clock: Callable[[], Instant] = now) -> dict[str, Times]:
     """Time the candidates in turn until another round would end after `seconds` of wall-clock time.
 
-    A turn is as many calls as take BURST_NS, at least one. At least LEAST_ROUNDS rounds, at most MOST_ROUNDS.
+    A turn is one call that does not count, for the caches, then as many as take BURST_NS, at least one. At least
+    LEAST_ROUNDS rounds, at most MOST_ROUNDS.
     """
     bursts = {}
     started = clock().wall_ns
@@ -213,6 +214,7 @@ def measure(candidates: Sequence[Candidate], *, seconds: float, clock: Callable[
         first = number % len(candidates)
         for candidate in [*candidates[first:], *candidates[:first]]:
             calls, step = range(bursts[candidate.name]), candidate.step
+            step()
             before = clock()
             for _ in calls:
                 step()

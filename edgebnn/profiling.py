@@ -55,7 +55,7 @@ class Profile:
     def as_text(self) -> str:
         """A table, sums by runner, and how it was measured."""
         rows = [("ms", "share", "runs on", "operators")]
-        rows += [(f"{p.ms:.3f}", f"{100 * p.ms / self.whole_ms:.1f} %", p.runner, p.name) for p in self.parts]
+        rows += [(f"{p.ms:.4f}", f"{100 * p.ms / self.whole_ms:.1f} %", p.runner, p.name) for p in self.parts]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = [
             f"{ms.rjust(widths[0])}  {share.rjust(widths[1])}  {runner.ljust(widths[2])}  {name}"
