@@ -113,50 +113,57 @@ inline __attribute__((always_inline)) void Multiply(const uint32_t* rows, const 
   for (int p = 0; p < kRows; ++p) sums[p] = s[p];
 }
 
-// Writes channels `channel` .. channel + 7 of some pixels from `pixel` on; kWhole: all of them exist.
+// Writes channels `channel` .. channel + 7 of kRows pixels; kWhole: all of them exist. `outs` and `corrections` begin at
+// the first pixel.
 template <OutputForm kForm, bool kClamped, bool kWhole, int kRows>
-inline __attribute__((always_inline)) void Store(const BConv2DBlock& block, const uint16x8_t sums[kRows], int pixel,
-                                                 int channel) {
+inline __attribute__((always_inline)) void Store(const BConv2DBlock& block, const uint16x8_t sums[kRows],
+                                                 uint8_t* const* outs, const int32_t* const* corrections, int channel,
+                                                 size_t offset) {
   constexpr int kValueBytes = kForm == OutputForm::float32 ? 4 : 1;
-  const int at = block.first_channel + channel, left = block.channels - channel;
-  const size_t offset = kForm == OutputForm::bits ? size_t(at) / 8 : size_t{kValueBytes} * at;
-  int32x4_t limit[2];
-  float32x4_t multiplier[2], bias[2];
-  for (int half = 0; half < 2; ++half) {
-    if constexpr (kForm == OutputForm::bits) {
-      limit[half] = vld1q_s32(block.thresholds + channel + 4 * half);
-    } else {
+  int32x4_t x[kRows][2];
+  uintptr_t corrected = 0;
+#pragma GCC unroll 4
+  for (int p = 0; p < kRows; ++p) {
+    x[p][0] = vreinterpretq_s32_u32(vshll_n_u16(vget_low_u16(sums[p]), 1));
+    x[p][1] = vreinterpretq_s32_u32(vshll_high_n_u16(sums[p], 1));
+    corrected |= reinterpret_cast<uintptr_t>(corrections[p]);
+  }
+  if (__builtin_expect(corrected != 0, 0)) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kRows; ++p) {
+      if (corrections[p] == nullptr) continue;
+      x[p][0] = vaddq_s32(x[p][0], vld1q_s32(corrections[p] + channel));
+      x[p][1] = vaddq_s32(x[p][1], vld1q_s32(corrections[p] + channel + 4));
+    }
+  }
+  if constexpr (kForm == OutputForm::bits) {
+    const int32x4_t low = vld1q_s32(block.thresholds + channel), high = vld1q_s32(block.thresholds + channel + 4);
+    const uint16x8_t places = {1, 2, 4, 8, 16, 32, 64, 128};
+#pragma GCC unroll 4
+    for (int p = 0; p < kRows; ++p) {
+      const uint16x8_t above = vuzp1q_u16(vreinterpretq_u16_u32(vcgtq_s32(x[p][0], low)),
+                                          vreinterpretq_u16_u32(vcgtq_s32(x[p][1], high)));
+      const unsigned bits = vaddvq_u16(vandq_u16(above, places));
+      outs[p][offset] = static_cast<uint8_t>(kWhole ? bits : bits & ((1u << (block.channels - channel)) - 1));
+    }
+    return;
+  } else {
+    float32x4_t multiplier[2], bias[2];
+    for (int half = 0; half < 2; ++half) {
       multiplier[half] = vld1q_f32(block.multiplier + channel + 4 * half);
       bias[half] = vld1q_f32(block.bias + channel + 4 * half);
     }
-  }
+    const int32x4_t clamp_min = vdupq_n_s32(block.clamp_min), clamp_max = vdupq_n_s32(block.clamp_max);
 #pragma GCC unroll 4
-  for (int p = 0; p < kRows; ++p) {
-    const int32_t* correction = block.corrections[pixel + p];
-    uint8_t* const out = block.outs[pixel + p] + offset;
-    int32x4_t x[2] = {vreinterpretq_s32_u32(vshll_n_u16(vget_low_u16(sums[p]), 1)),
-                      vreinterpretq_s32_u32(vshll_high_n_u16(sums[p], 1))};
-    if (__builtin_expect(correction != nullptr, 0)) {
-      x[0] = vaddq_s32(x[0], vld1q_s32(correction + channel));
-      x[1] = vaddq_s32(x[1], vld1q_s32(correction + channel + 4));
-    }
-    if constexpr (kForm == OutputForm::bits) {
-      const uint16x8_t above = vuzp1q_u16(vreinterpretq_u16_u32(vcgtq_s32(x[0], limit[0])),
-                                          vreinterpretq_u16_u32(vcgtq_s32(x[1], limit[1])));
-      const uint16x8_t places = {1, 2, 4, 8, 16, 32, 64, 128};
-      const unsigned bits = vaddvq_u16(vandq_u16(above, places));
-      *out = static_cast<uint8_t>(kWhole ? bits : bits & ((1u << left) - 1));
-    } else {
+    for (int p = 0; p < kRows; ++p) {
       float32x4_t y[2];
       for (int half = 0; half < 2; ++half) {
-        if constexpr (kClamped) {
-          x[half] = vmaxq_s32(vminq_s32(x[half], vdupq_n_s32(block.clamp_max)), vdupq_n_s32(block.clamp_min));
-        }
+        if constexpr (kClamped) x[p][half] = vmaxq_s32(vminq_s32(x[p][half], clamp_max), clamp_min);
         // A multiplication and an addition, never FMA: an exact zero must stay one, or the next sign flips.
-        y[half] = vaddq_f32(vmulq_f32(vcvtq_f32_s32(x[half]), multiplier[half]), bias[half]);
+        y[half] = vaddq_f32(vmulq_f32(vcvtq_f32_s32(x[p][half]), multiplier[half]), bias[half]);
       }
       uint8_t last[kValueBytes * kChannels];
-      uint8_t* const to = kWhole ? out : last;
+      uint8_t* const to = kWhole ? outs[p] + offset : last;
       if constexpr (kForm == OutputForm::float32) {
         vst1q_u8(to, vreinterpretq_u8_f32(y[0]));
         vst1q_u8(to + 16, vreinterpretq_u8_f32(y[1]));
@@ -165,7 +172,9 @@ inline __attribute__((always_inline)) void Store(const BConv2DBlock& block, cons
         const int16x8_t words = vcombine_s16(vqmovn_s32(vcvtaq_s32_f32(y[0])), vqmovn_s32(vcvtaq_s32_f32(y[1])));
         vst1_u8(to, vreinterpret_u8_s8(vqmovn_s16(words)));
       }
-      if constexpr (!kWhole) __builtin_memcpy(out, last, size_t{kValueBytes} * left);
+      if constexpr (!kWhole) {
+        __builtin_memcpy(outs[p] + offset, last, size_t{kValueBytes} * (block.channels - channel));
+      }
     }
   }
 }
@@ -174,16 +183,19 @@ inline __attribute__((always_inline)) void Store(const BConv2DBlock& block, cons
 template <OutputForm kForm, bool kClamped, bool kWhole>
 inline __attribute__((always_inline)) void RunChannels(const BConv2DBlock& block, const uint8_t* weights, int channel) {
   const uint32_t* rows = block.rows;
-  const int words = block.words;
+  uint8_t* const* outs = block.outs;
+  const int32_t* const* corrections = block.corrections;
+  const int words = block.words, at = block.first_channel + channel;
+  const size_t offset = kForm == OutputForm::bits ? at / 8 : kForm == OutputForm::int8 ? at : size_t{4} * at;
   uint16x8_t sums[kTile];
-  int pixel = 0;
-  for (; pixel + kTile <= block.pixels; pixel += kTile, rows += size_t{kTile} * words) {
+  int left = block.pixels;
+  for (; left >= kTile; left -= kTile, rows += size_t{kTile} * words, outs += kTile, corrections += kTile) {
     Multiply<kTile>(rows, weights, words, sums);
-    Store<kForm, kClamped, kWhole, kTile>(block, sums, pixel, channel);
+    Store<kForm, kClamped, kWhole, kTile>(block, sums, outs, corrections, channel, offset);
   }
-  for (; pixel < block.pixels; ++pixel, rows += words) {
+  for (; left > 0; --left, rows += words, ++outs, ++corrections) {
     Multiply<1>(rows, weights, words, sums);
-    Store<kForm, kClamped, kWhole, 1>(block, sums, pixel, channel);
+    Store<kForm, kClamped, kWhole, 1>(block, sums, outs, corrections, channel, offset);
   }
 }
 

@@ -210,21 +210,112 @@ void BConv2D::RunVariant(BConv2DBlock block, const Targets& targets, int group) 
   variant_.run(block);
 }
 
+namespace {
+
+// Few words at a time, so never a call. Returns the end of `to`.
+inline uint32_t* Copy(uint32_t* to, const uint32_t* from, int words) {
+  for (; words >= 4; words -= 4, to += 4, from += 4) std::memcpy(to, from, 16);
+  if (words & 2) {
+    std::memcpy(to, from, 8);
+    to += 2;
+    from += 2;
+  }
+  if (words & 1) *to++ = *from;
+  return to;
+}
+
+inline uint32_t* Clear(uint32_t* to, int words) {
+  for (; words >= 4; words -= 4, to += 4) std::memset(to, 0, 16);
+  if (words & 2) {
+    std::memset(to, 0, 8);
+    to += 2;
+  }
+  if (words & 1) *to++ = 0;
+  return to;
+}
+
+// The input words under the filter. Holds copies: what it writes might else be the shape.
+struct Gatherer {
+  int words, line_words, in_words, tail;  // of a tap, of a line of taps, of a pixel, behind the row
+  int filter_height, filter_width, in_height, in_width, dilation_height, dilation_width;
+  int64_t reach_height, reach_width;  // from the first tap to the last
+  size_t image_line, tap_line;        // words from a line of the image, of taps, to the next
+  bool contiguous;
+
+  Gatherer(const BConv2DShape& s, int padded_words)
+      : words(s.group_words()),
+        line_words(s.filter_width * words),
+        in_words(s.in_words()),
+        tail(padded_words - s.row_words()),
+        filter_height(s.filter_height),
+        filter_width(s.filter_width),
+        in_height(s.in_height),
+        in_width(s.in_width),
+        dilation_height(s.dilation_height),
+        dilation_width(s.dilation_width),
+        reach_height(int64_t{s.filter_height - 1} * s.dilation_height),
+        reach_width(int64_t{s.filter_width - 1} * s.dilation_width),
+        image_line(size_t{1} * s.in_width * in_words),
+        tap_line(image_line * s.dilation_height),
+        contiguous(s.groups == 1 && s.dilation_width == 1) {}
+
+  // The row of the filter at (top, left) of an image whose group begins at `image`.
+  inline __attribute__((always_inline)) void Row(const uint32_t* image, int top, int left, uint32_t* row) const {
+    const bool columns_inside = left >= 0 && left + reach_width < in_width;
+    const bool rows_inside = top >= 0 && top + reach_height < in_height;
+    if (contiguous && columns_inside && rows_inside) {
+      const uint32_t* line = image + top * image_line + size_t{1} * left * in_words;
+      for (int tap_y = filter_height; tap_y > 0; --tap_y, line += tap_line) row = Copy(row, line, line_words);
+    } else {
+      row = BorderRow(image, top, left, contiguous && columns_inside, row);
+    }
+    Clear(row, tail);
+  }
+
+  uint32_t* BorderRow(const uint32_t* image, int top, int left, bool whole_lines, uint32_t* row) const {
+    int64_t y = top;
+    for (int tap_y = 0; tap_y < filter_height; ++tap_y, y += dilation_height) {
+      if (y < 0 || y >= in_height) {
+        row = Clear(row, line_words);
+        continue;
+      }
+      const uint32_t* line = image + y * image_line;
+      if (whole_lines) {
+        row = Copy(row, line + size_t{1} * left * in_words, line_words);
+        continue;
+      }
+      int64_t x = left;
+      for (int tap_x = 0; tap_x < filter_width; ++tap_x, x += dilation_width) {
+        const bool inside = x >= 0 && x < in_width;
+        row = inside ? Copy(row, line + x * in_words, words) : Clear(row, words);
+      }
+    }
+    return row;
+  }
+};
+
+}  // namespace
+
 void BConv2D::RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const {
-  const auto& s = shape_;
-  auto* rows = reinterpret_cast<uint32_t*>(scratch);
+  const BConv2DShape s = shape_;
+  const Gatherer gatherer(s, row_words_);
   const int plane = s.out_height * s.out_width;
-  const size_t image_words = size_t{1} * s.in_height * s.in_width * s.in_words();
+  const size_t image_words = s.in_height * gatherer.image_line;
+  const bool in_place = in_place_, corrected = s.zero_padding;
   Targets targets;
+  output += first * out_stride_;
   // Several groups write bits into one word, each its own.
-  if (epilogue_.form == OutputForm::bits) std::memset(output + first * out_stride_, 0, pixels * out_stride_);
+  if (epilogue_.form == OutputForm::bits) std::memset(output, 0, pixels * out_stride_);
   for (int group = 0; group < s.groups; ++group) {
+    auto* row = reinterpret_cast<uint32_t*>(scratch);
+    const size_t row_words = row_words_, out_stride = out_stride_;
+    const uint32_t* image = input + first / plane * image_words + group * gatherer.words;
+    uint8_t* out = output;
     int y = first % plane / s.out_width, x = first % s.out_width;
-    const uint32_t* image = input + first / plane * image_words;
-    for (int i = 0; i < pixels; ++i) {
-      if (!in_place_) Gather(image, y, x, group, rows + size_t{1} * i * row_words_);
-      targets.outs[i] = output + (size_t{1} * first + i) * out_stride_;
-      targets.corrections[i] = Correction(y, x);
+    for (int i = 0; i < pixels; ++i, row += row_words, out += out_stride) {
+      if (!in_place) gatherer.Row(image, y * s.stride_height - s.pad_top, x * s.stride_width - s.pad_left, row);
+      targets.outs[i] = out;
+      targets.corrections[i] = corrected ? Correction(y, x) : nullptr;
       if (++x < s.out_width) continue;
       x = 0;
       if (++y < s.out_height) continue;
@@ -233,7 +324,7 @@ void BConv2D::RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, 
     }
     BConv2DBlock block{};
     block.pixels = pixels;
-    block.rows = in_place_ ? input + size_t{1} * first * row_words_ : rows;
+    block.rows = in_place ? input + first * row_words : reinterpret_cast<const uint32_t*>(scratch);
     block.words = row_words_;
     block.scratch = scratch + rows_bytes_;
     RunVariant(block, targets, group);
@@ -264,48 +355,6 @@ void BConv2D::RunPairs(const uint8_t* plane, uint8_t* output, uint8_t* scratch, 
   block.segment_words = segment_words_;
   block.scratch = scratch;
   RunVariant(block, targets, 0);
-}
-
-namespace {
-
-// Some words from `from`, or zeros when it is nullptr; inline, because there are few. Returns the end of `to`.
-inline uint32_t* Copy(uint32_t* to, const uint32_t* from, int words) {
-  if (from == nullptr) {
-    for (; words > 0; --words) *to++ = 0;
-    return to;
-  }
-  for (; words >= 4; words -= 4, to += 4, from += 4) std::memcpy(to, from, 16);
-  if (words & 2) {
-    std::memcpy(to, from, 8);
-    to += 2;
-    from += 2;
-  }
-  if (words & 1) *to++ = *from;
-  return to;
-}
-
-}  // namespace
-
-void BConv2D::Gather(const uint32_t* image, int y, int x, int group, uint32_t* row) const {
-  const auto& s = shape_;
-  const int words = s.group_words(), in_words = s.in_words();
-  const int top = y * s.stride_height - s.pad_top, left = x * s.stride_width - s.pad_left;
-  const int right = left + (s.filter_width - 1) * s.dilation_width;
-  const bool contiguous = s.groups == 1 && s.dilation_width == 1 && left >= 0 && right < s.in_width;
-  for (int tap_y = 0; tap_y < s.filter_height; ++tap_y) {
-    const int in_y = top + tap_y * s.dilation_height;
-    const bool inside = in_y >= 0 && in_y < s.in_height;
-    const uint32_t* line = inside ? image + size_t{1} * in_y * s.in_width * in_words + group * words : nullptr;
-    if (contiguous || !inside) {
-      row = Copy(row, inside ? line + size_t{1} * left * in_words : nullptr, s.filter_width * words);
-      continue;
-    }
-    for (int tap_x = 0; tap_x < s.filter_width; ++tap_x) {
-      const int in_x = left + tap_x * s.dilation_width;
-      row = Copy(row, in_x < 0 || in_x >= s.in_width ? nullptr : line + size_t{1} * in_x * in_words, words);
-    }
-  }
-  Copy(row, nullptr, row_words_ - s.row_words());
 }
 
 }  // namespace edgebnn

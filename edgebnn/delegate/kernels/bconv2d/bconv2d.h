@@ -120,7 +120,6 @@ class BConv2D {
   void RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const;
   void RunPairs(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int pairs) const;
   void RunVariant(BConv2DBlock block, const Targets& targets, int group) const;
-  void Gather(const uint32_t* image, int y, int x, int group, uint32_t* row) const;
   const int32_t* Correction(int y, int x) const;
 
   BConv2DShape shape_;
