@@ -89,6 +89,12 @@ def _two_outputs(graph: Graph) -> Tensor:
     return graph.dequantize(outputs[0])
 
 
+def _written_twice(graph: Graph) -> Tensor:
+    words = graph.quantize(graph.input((1, 64, 64, 64)))
+    graph.op("LceQuantize", [graph.input((1, 2, 2, 64))], words)
+    return graph.dequantize(words)
+
+
 def _huge_image(graph: Graph) -> Tensor:
     return graph.quantize(graph.input((1, 46341, 46341, 32), "int8"))
 
@@ -191,6 +197,11 @@ _add(
 _graph("quantize-elements-beyond-int32", "LceQuantize (node 0): a tensor has more than 2^31 elements", _huge_image)
 _graph("output-is-constant", "LceQuantize (node 0): its output is a constant", _quantize_to_constant)
 _graph("two-outputs", "LceQuantize (node 0): it has 2 outputs, expected 1", _two_outputs)
+_graph(
+    "written-twice",
+    "LceQuantize (node 1): its output is tensor 1, which it or an earlier node reads or writes",
+    _written_twice,
+)
 
 
 def main() -> None:
