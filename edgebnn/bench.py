@@ -1,6 +1,6 @@
 """`edgebnn bench`: how long a .tflite takes, beside its peers in the same run.
 
-Candidates take turns, one burst of calls a turn, starting with another one each round; the median over rounds counts.
+Candidates take turns, one burst of calls a turn, each round in another random order; the median over rounds counts.
 With one thread the figure is the process' CPU time, with more it is wall-clock time. Every candidate's result is
 checked before anything is timed.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -206,13 +207,12 @@ def measure(candidates: Sequence[Candidate], *, seconds: float, clock: Callable[
         candidate.step()
         bursts[candidate.name] = max(1, math.ceil(BURST_NS / max(1, clock().wall_ns - warm)))
     times = {candidate.name: Times() for candidate in candidates}
-    slowest = 0
+    slowest, order = 0, random.Random(0)
     for number in range(MOST_ROUNDS):
         begun = clock().wall_ns
         if number >= LEAST_ROUNDS and begun - started + slowest > seconds * 1e9:
             break
-        first = number % len(candidates)
-        for candidate in [*candidates[first:], *candidates[:first]]:
+        for candidate in order.sample(list(candidates), len(candidates)):
             calls, step = range(bursts[candidate.name]), candidate.step
             step()
             before = clock()
