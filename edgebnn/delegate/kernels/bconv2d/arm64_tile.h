@@ -1,7 +1,6 @@
 // Tiles of 8 output channels x 4 pixels: EOR and CNT on 128 bits, then a tree of ADDP brings the eight channels' counts
 // into one vector and UADALP adds them to 16-bit sums (32 EOR + 32 CNT + 28 ADDP + 4 UADALP a step). Half a vector at a
-// row's end is shared by two pixels, a quarter by four. Included once by each arm64_<core>.cc, which the compiler
-// schedules for that core.
+// row's end is shared by two pixels, a quarter by four.
 
 #include <arm_neon.h>
 
@@ -20,7 +19,8 @@ size_t Blocks(int channels) { return (size_t{1} * channels + kChannels - 1) / kC
 
 size_t BlockBytes(int words) { return size_t{kStepBytes} * (words / 4 + words / 2 % 2 + words % 2); }
 
-size_t WeightBytes(int channels, int words) { return Blocks(channels) * BlockBytes(words); }
+// One step more than is used: the next step's weights are loaded ahead.
+size_t WeightBytes(int channels, int words) { return Blocks(channels) * BlockBytes(words) + kStepBytes; }
 
 // [channel block][step][channel][16 bytes]; a step is 4 words of the row, or at its end 2 words twice, or 1 four times.
 void Pack(const uint32_t* filter, int channels, int words, uint8_t* weights) {
@@ -35,6 +35,7 @@ void Pack(const uint32_t* filter, int channels, int words, uint8_t* weights) {
       }
     }
   }
+  __builtin_memset(out, 0, kStepBytes);
 }
 
 size_t ScratchBytes(int, int) { return 0; }
@@ -72,17 +73,46 @@ inline __attribute__((always_inline)) void Multiply(const uint32_t* rows, const 
     r[p] = reinterpret_cast<const uint8_t*>(rows + size_t{1} * p * words);
     s[p] = vdupq_n_u16(0);
   }
-  for (const uint8_t* end = weights + size_t{kStepBytes} * (words / 4); weights != end; weights += kStepBytes) {
-    LoadStep(weights, w);
+  LoadStep(weights, w);
+  if (words >= 4) {
+    // In-order cores run this as it is written: the end of a pixel's tree between the EORs of the next pixel, the loads of
+    // the next weights behind the last use of these.
+    const uint8_t* const end = weights + size_t{kStepBytes} * (words / 4);
+    uint8x16_t t[4] = {vdupq_n_u8(0), vdupq_n_u8(0), vdupq_n_u8(0), vdupq_n_u8(0)};
+    do {
+      weights += kStepBytes;
 #pragma GCC unroll 4
-    for (int p = 0; p < kRows; ++p, r[p - 1] += 16) {
-      Count(vld1q_u8(r[p]), w, c);
-      s[p] = vpadalq_u8(s[p], vpaddq_u8(Tree(c), Tree(c + 4)));
-    }
+      for (int p = 0; p < kRows; ++p) {
+        const int before = p > 0 ? p - 1 : kRows - 1;
+        const auto count = [&](int j, uint8x16_t x) {
+          c[j] = veorq_u8(x, w[j]);
+          if (p == kRows - 1) w[j] = vld1q_u8(weights + 16 * j);
+        };
+        const uint8x16_t x = vld1q_u8(r[p]);
+        r[p] += 16;
+        count(0, x);
+        t[0] = vpaddq_u8(t[0], t[1]);
+        count(1, x);
+        t[2] = vpaddq_u8(t[2], t[3]);
+        count(2, x);
+        count(3, x);
+        count(4, x);
+        count(5, x);
+        t[0] = vpaddq_u8(t[0], t[2]);
+        count(6, x);
+        count(7, x);
+#pragma GCC unroll 8
+        for (int j = 0; j < 4; ++j) c[j] = vcntq_u8(c[j]);
+        s[before] = vpadalq_u8(s[before], t[0]);
+#pragma GCC unroll 8
+        for (int j = 4; j < kChannels; ++j) c[j] = vcntq_u8(c[j]);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) t[i] = vpaddq_u8(c[2 * i], c[2 * i + 1]);
+      }
+    } while (weights != end);
+    s[kRows - 1] = vpadalq_u8(s[kRows - 1], Tree(t));
   }
   if (words & 2) {
-    LoadStep(weights, w);
-    weights += kStepBytes;
 #pragma GCC unroll 2
     for (int p = 0; p < kRows; p += 2) {
       const int q = p + 1 < kRows ? p + 1 : p;
@@ -95,7 +125,7 @@ inline __attribute__((always_inline)) void Multiply(const uint32_t* rows, const 
     for (int p = 0; p < kRows; ++p) r[p] += 8;
   }
   if (words & 1) {
-    LoadStep(weights, w);
+    if (words & 2) LoadStep(weights + kStepBytes, w);
     const auto word = [&r](int p) { return reinterpret_cast<const uint32_t*>(r[p < kRows ? p : 0]); };
     uint32x4_t x = vld1q_dup_u32(word(0));
     if (kRows > 1) x = vld1q_lane_u32(word(3), vld1q_lane_u32(word(2), vld1q_lane_u32(word(1), x, 1), 2), 3);
