@@ -1,5 +1,5 @@
 // The part of TFLite's plain C ABI that an external delegate touches, declared by us because no runtime ships the header.
-// Layouts hold for tflite-runtime 2.14, TensorFlow 2.15 to 2.21 and ai-edge-litert 1.4 to 2.3 (fields were only appended).
+// Layouts were run with tflite-runtime 2.14, TensorFlow 2.16 and 2.19, and ai-edge-litert 1.4 and 2.3.
 // Structs that we own and the host reads are zeroed and padded; structs of the host are read only in the fields named here.
 #pragma once
 

@@ -164,7 +164,7 @@ _conv(
 )
 _conv(
     "multiplier-infinite",
-    "channel 0 of its int8 output has a multiplier or bias that is not a finite number",
+    "channel 0 of its int8 output has a multiplier or bias that is no finite number in steps of its scale",
     replace(SMALL, type="int8"),
     inputs={2: _constant((8,), fill=np.inf)},
 )
@@ -194,7 +194,7 @@ _add(
     ((2, 2), "int32"),
     ((2, 650), "float32"),
 )
-_graph("quantize-elements-beyond-int32", "LceQuantize (node 0): a tensor has more than 2^31 elements", _huge_image)
+_graph("quantize-elements-beyond-int32", "LceQuantize (node 0): a tensor has 2^31 elements or more", _huge_image)
 _graph("output-is-constant", "LceQuantize (node 0): its output is a constant", _quantize_to_constant)
 _graph("two-outputs", "LceQuantize (node 0): it has 2 outputs, expected 1", _two_outputs)
 _graph(

@@ -241,12 +241,6 @@ _add(
         "conv-reaching-beyond-int32": _conv(
             "spans", options={"dilation_width_factor": 1 << 20}, inputs={1: _constant((32, 1, 4200, 2), np.int32)}
         ),
-        "conv-zero-padding-of-a-huge-filter": _conv(
-            "too large to pad",
-            replace(ZERO, out=1),
-            image=(1, 200, 200),
-            inputs={1: lambda graph: graph.constant(np.zeros((1, 200, 200, 2), np.int32))},
-        ),
         "int8-of-nan": _conv("finite", INT8, inputs={2: lambda graph: graph.constant(np.full(32, np.nan, np.float32))}),
         "int8-of-infinity": _conv(
             "finite", INT8, inputs={3: lambda graph: graph.constant(np.full(32, np.inf, np.float32))}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -162,6 +165,43 @@ def test_delegate_deleted_before_the_interpreter() -> None:
     interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], (2, 7, 7, 40))
     interpreter.allocate_tensors()
     interpreter.invoke()
+
+
+def test_native_delegate_destroyed_before_the_interpreter() -> None:
+    """Python's interpreters hold their delegates; a C++ program may not."""
+    case = grid.case("chain-bitpacked")
+    delegate = edgebnn.load_delegate(num_threads=2)
+    interpreter = _interpreter(case, experimental_delegates=[delegate])
+    assert not _wrong(invoke(interpreter, case.inputs), case)
+    pointer, delegate._pointer = delegate._pointer, None
+    delegate._library.tflite_plugin_destroy_delegate(pointer)
+    interpreter.invoke()
+    del interpreter
+    gc.collect()
+
+
+FORK = """
+import gc, os, sys
+from tests.delegate import grid
+from tests.delegate.test_lifetime import _interpreter, _wrong, invoke
+import edgebnn
+case = grid.case("chain-bitpacked")
+delegate = edgebnn.load_delegate(num_threads=3)
+interpreter = _interpreter(case, experimental_delegates=[delegate])
+assert not _wrong(invoke(interpreter, case.inputs), case)
+child = os.fork()
+if child == 0:
+    del interpreter, delegate
+    gc.collect()
+    os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_child_can_let_go() -> None:
+    """It has none of the pool's threads, so it must not wait for them."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60, env=environment, capture_output=True)
 
 
 def test_interpreters_come_and_go() -> None:

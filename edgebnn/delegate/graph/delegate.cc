@@ -1,5 +1,7 @@
 #include "graph/delegate.h"
 
+#include <unistd.h>
+
 #include <exception>
 #include <vector>
 
@@ -75,7 +77,11 @@ struct PartitionNode {
 };
 
 Delegate::Delegate(const DelegateOptions& options)
-    : options_(options), pool_(std::make_shared<ThreadPool>(options.num_threads)) {
+    : options_(options),
+      // A forked child has none of the workers and could not join them: there the pool is left alone.
+      pool_(new ThreadPool(options.num_threads), [owner = getpid()](ThreadPool* pool) {
+        if (getpid() == owner) delete pool;
+      }) {
   host_.data_ = this;
   host_.Prepare = &Delegate::Prepare;
   host_.flags = kTfLiteDelegateFlagsAllowDynamicTensors;

@@ -35,6 +35,8 @@ void Titled(const std::string& title, Body body) {
     body();
   } catch (const Refusal& refusal) {
     throw Refusal(title + ": " + refusal.what());
+  } catch (const std::bad_alloc&) {
+    throw Refusal(title + ": there is not enough memory for it");
   }
 }
 
@@ -101,6 +103,8 @@ TensorInfo Partition::Info(const TfLiteContext* context, int tensor) {
   if (host.allocation_type == kTfLiteMmapRo) {
     Require(host.bytes == Elements(info.dims) * ElementBytes(info.type), "its constant tensor ", tensor, " has ",
             host.bytes, " bytes, not what its shape says");
+    Require(reinterpret_cast<uintptr_t>(host.data) % ElementBytes(info.type) == 0, "its constant tensor ", tensor,
+            " does not lie at a multiple of ", ElementBytes(info.type), " bytes");
     info.constant = host.data;
   }
   return info;
@@ -110,7 +114,8 @@ void Partition::Prepare(TfLiteContext* context) {
   for (Step& step : steps_) {
     Titled(step.title, [&] { PrepareStep(context, step); });
   }
-  PlanMemory(context);
+  Titled(steps_.front().title + " and " + std::to_string(steps_.size() - 1) + " nodes behind it",
+         [&] { PlanMemory(context); });
 }
 
 void Partition::PrepareStep(TfLiteContext* context, Step& step) {

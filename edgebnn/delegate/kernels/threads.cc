@@ -1,5 +1,7 @@
 #include "kernels/threads.h"
 
+#include <system_error>
+
 namespace edgebnn {
 
 ThreadPool::~ThreadPool() {
@@ -18,9 +20,7 @@ void ThreadPool::Run(int tasks, const std::function<void(int, int)>& body) {
     return;
   }
   std::unique_lock<std::mutex> lock(mutex_);
-  while (static_cast<int>(workers_.size()) < threads_ - 1) {
-    workers_.emplace_back(&ThreadPool::Work, this, static_cast<int>(workers_.size()) + 1);
-  }
+  StartWorkers();
   body_ = &body;
   next_ = 0;
   tasks_ = tasks;
@@ -34,6 +34,16 @@ void ThreadPool::Run(int tasks, const std::function<void(int, int)>& body) {
   }
   done_.wait(lock, [this] { return running_ == 0; });
   body_ = nullptr;
+}
+
+void ThreadPool::StartWorkers() {
+  try {
+    while (!short_of_threads_ && static_cast<int>(workers_.size()) < threads_ - 1) {
+      workers_.emplace_back(&ThreadPool::Work, this, static_cast<int>(workers_.size()) + 1);
+    }
+  } catch (const std::system_error&) {
+    short_of_threads_ = true;  // a limit on tasks; the loop is done by fewer
+  }
 }
 
 void ThreadPool::Work(int thread) {

@@ -26,6 +26,7 @@ class ThreadPool {
   void Run(int tasks, const std::function<void(int thread, int task)>& body);
 
  private:
+  void StartWorkers();
   void Work(int thread);
 
   const int threads_;
@@ -36,7 +37,7 @@ class ThreadPool {
   const std::function<void(int, int)>* body_ = nullptr;
   uint64_t round_ = 0;
   int next_ = 0, tasks_ = 0, running_ = 0;
-  bool stop_ = false;
+  bool stop_ = false, short_of_threads_ = false;
 };
 
 }  // namespace edgebnn

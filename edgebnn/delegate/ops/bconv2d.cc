@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kMost = 1 << 20;          // of an option
 constexpr int64_t kMostBits = 1 << 28;  // of a row: 2 * popcount stays inside int32
-constexpr double kMostCorrections = 1e9;  // additions of a second or so, when the shapes are known
 
 enum class Activation { none = 0, relu = 1, relu_n1_to_1 = 2, relu6 = 3 };  // the schema's numbers
 
@@ -23,6 +22,9 @@ const void* Constant(const TensorInfo* tensor, TfLiteType type, int channels, co
           " must be a constant of ", channels, type == kTfLiteFloat32 ? " float32" : " int32", " values");
   return tensor->constant;
 }
+
+// Whether a float32 holds it.
+bool Fits(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 
 class BConv2DOp : public Op {
  public:
@@ -119,11 +121,6 @@ class BConv2DOp : public Op {
     Require(!shape_.zero_padding || shape_.channels_in % 2 == 0 || plain_float,
             "it pads with zeros ", shape_.channels_in,
             " input channels, an odd number, which LCE defines for float32 output without activation only");
-    // Zero padding is corrected per set of taps that fall outside, for each channel; at most two sets a tap and side.
-    const double row_sets = std::min<double>(shape_.out_height, 2.0 * shape_.filter_height);
-    const double column_sets = std::min<double>(shape_.out_width, 2.0 * shape_.filter_width);
-    Require(!shape_.zero_padding || row_sets * column_sets * shape_.taps() * shape_.channels_out <= kMostCorrections,
-            "its filter is too large to pad its input with zeros");
   }
 
   BConv2DEpilogue Epilogue(const std::vector<const TensorInfo*>& inputs, const TensorInfo& output) const {
@@ -147,20 +144,23 @@ class BConv2DOp : public Op {
     // dot = depth - x, so multiplier * dot + bias = -multiplier * x + (bias + depth * multiplier); in double, as LCE does.
     const int depth = shape_.taps() * shape_.group_channels_in();
     for (int o = 0; o < channels; ++o) {
-      const double slope = multiplier[o], offset = bias[o];
-      Require(!quantized || (std::isfinite(slope) && std::isfinite(offset)), "channel ", o,
-              " of its int8 output has a multiplier or bias that is not a finite number");
-      epilogue.multiplier.push_back(static_cast<float>(-1 * slope / scale));
-      epilogue.bias.push_back(static_cast<float>((offset + static_cast<double>(depth) * slope) / scale + zero_point));
+      const double slope = multiplier[o] / scale, offset = bias[o] / scale + zero_point;
+      const double folded = (bias[o] + static_cast<double>(depth) * multiplier[o]) / scale + zero_point;
+      Require(!quantized || (Fits(slope) && Fits(offset) && Fits(folded)), "channel ", o,
+              " of its int8 output has a multiplier or bias that is no finite number in steps of its scale");
+      epilogue.multiplier.push_back(static_cast<float>(-1 * static_cast<double>(multiplier[o]) / scale));
+      epilogue.bias.push_back(static_cast<float>(folded));
     }
-    const int low = activation_ == Activation::none           ? -depth
-                    : activation_ == Activation::relu_n1_to_1 ? -1
-                                                              : 0;
-    const int high = activation_ == Activation::relu6          ? std::min(6, depth)
-                     : activation_ == Activation::relu_n1_to_1 ? std::min(1, depth)
-                                                               : depth;
-    epilogue.clamp_min = depth - high;
-    epilogue.clamp_max = depth - low;
+    epilogue.clamp_min = std::numeric_limits<int32_t>::min();
+    epilogue.clamp_max = std::numeric_limits<int32_t>::max();
+    if (activation_ != Activation::none) {
+      const int low = activation_ == Activation::relu_n1_to_1 ? -1 : 0;
+      const int high = activation_ == Activation::relu6          ? std::min(6, depth)
+                       : activation_ == Activation::relu_n1_to_1 ? std::min(1, depth)
+                                                                 : depth;
+      epilogue.clamp_min = depth - high;
+      epilogue.clamp_max = depth - low;
+    }
     return epilogue;
   }
 

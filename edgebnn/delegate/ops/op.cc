@@ -9,7 +9,7 @@ size_t Elements(const Dims& dims) {
   for (const int dim : dims) {
     Require(dim > 0, "a tensor has a dimension of ", dim);
     product *= dim;
-    Require(product <= std::numeric_limits<int32_t>::max(), "a tensor has more than 2^31 elements");
+    Require(product <= std::numeric_limits<int32_t>::max(), "a tensor has 2^31 elements or more");
   }
   return static_cast<size_t>(product);
 }

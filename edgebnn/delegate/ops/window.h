@@ -18,6 +18,7 @@ struct Window {
 inline Window SlidingWindow(Padding padding, int in, int filter, int stride, int dilation) {
   const int64_t reach = int64_t{filter - 1} * dilation + 1;
   Require(reach <= kMostReach, "its filter spans ", reach, " elements, more than ", kMostReach);
+  Require(in <= kMostReach, "its input is ", in, " elements wide or high, more than ", kMostReach);
   if (padding == Padding::valid) {
     Require(reach <= in, "its filter spans ", reach, " elements, more than its input's ", in);
     return {static_cast<int>((in - reach) / stride + 1), 0};

@@ -36,20 +36,25 @@ namespace {
 constexpr int kMostPlane = 1 << 20;  // pixels of an expanded input's side
 constexpr int kReadable = 32;  // channel arrays are readable up to a multiple of this
 
-// For each output position the set of taps that fall outside, numbered; pattern 0 is the empty set.
-std::vector<std::vector<bool>> Patterns(int out, int in, int filter, int stride, int dilation, int pad,
-                                        std::vector<int>* pattern_of) {
-  std::vector<std::vector<bool>> patterns = {std::vector<bool>(filter, false)};
+// Taps [low, high) of one axis that lie inside the input.
+struct Inside {
+  int low, high;
+};
+
+// For each output position the taps inside, numbered; pattern 0 is "all of them". Those that miss taps come first and
+// last, and equal ones follow each other.
+std::vector<Inside> Patterns(int out, int in, int filter, int stride, int dilation, int pad,
+                             std::vector<int>* pattern_of) {
+  std::vector<Inside> patterns = {{0, filter}};
   pattern_of->resize(out);
   for (int position = 0; position < out; ++position) {
-    std::vector<bool> outside(filter);
-    for (int tap = 0; tap < filter; ++tap) {
-      const int64_t at = int64_t{position} * stride - pad + int64_t{tap} * dilation;
-      outside[tap] = at < 0 || at >= in;
-    }
-    const auto known = std::find(patterns.begin(), patterns.end(), outside);
-    (*pattern_of)[position] = static_cast<int>(known - patterns.begin());
-    if (known == patterns.end()) patterns.push_back(outside);
+    const int64_t first = int64_t{position} * stride - pad;
+    const int64_t low = first < 0 ? std::min<int64_t>(filter, (-first + dilation - 1) / dilation) : 0;
+    const int64_t high = first < in ? std::min<int64_t>(filter, (in - 1 - first) / dilation + 1) : 0;
+    const Inside inside = low < high ? Inside{static_cast<int>(low), static_cast<int>(high)} : Inside{0, 0};
+    const bool all = inside.low == 0 && inside.high == filter;
+    if (!all && (inside.low != patterns.back().low || inside.high != patterns.back().high)) patterns.push_back(inside);
+    (*pattern_of)[position] = all ? 0 : static_cast<int>(patterns.size()) - 1;
   }
   return patterns;
 }
@@ -92,7 +97,7 @@ void BConv2D::PlanExpansion() {
   const auto& s = shape_;
   // Pairs do not cross the end of an output row, so an odd width wastes a pixel of each row. Rows waste nothing, but
   // gathering them costs about as much as multiplying by 24 channels.
-  const bool wasteful = s.out_width % 2 * s.channels_out > 24 * s.out_width;
+  const bool wasteful = s.out_width % 2 * s.channels_out > int64_t{24} * s.out_width;
   if (variant_.expansion == nullptr || s.groups != 1 || wasteful) return;
   const int pairs = (s.out_width + 1) / 2;
   const int64_t height = int64_t{s.out_height - 1} * s.stride_height + int64_t{s.filter_height - 1} * s.dilation_height + 1;
@@ -120,22 +125,28 @@ void BConv2D::PlanCorrections(const uint32_t* filter) {
   const auto columns = Patterns(s.out_width, s.in_width, s.filter_width, s.stride_width, s.dilation_width, s.pad_left,
                                 &column_pattern_);
   column_patterns_ = static_cast<int>(columns.size());
-  std::vector<int32_t> tap_dot(s.taps());
   corrections_.assign(rows.size() * columns.size() * s.channels_out + kReadable, 0);
+  // sums[y][x] = dot products of a channel's taps [0, y) x [0, x) with ones
+  const size_t stride = size_t{1} * s.filter_width + 1;
+  std::vector<int32_t> sums(stride * (s.filter_height + 1));
   for (int o = 0; o < s.channels_out; ++o) {
-    for (int tap = 0; tap < s.taps(); ++tap) {
-      int ones = 0;
-      const uint32_t* words = filter + (size_t{1} * o * s.taps() + tap) * s.group_words();
-      for (int w = 0; w < s.group_words(); ++w) ones += __builtin_popcount(words[w]);
-      tap_dot[tap] = s.group_channels_in() - 2 * ones;
+    const uint32_t* words = filter + size_t{1} * o * s.row_words();
+    for (int y = 0; y < s.filter_height; ++y) {
+      int32_t line = 0;
+      for (int x = 0; x < s.filter_width; ++x) {
+        int ones = 0;
+        for (int w = 0; w < s.group_words(); ++w) ones += __builtin_popcount(*words++);
+        line += s.group_channels_in() - 2 * ones;
+        sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1] + line;
+      }
     }
     for (size_t r = 0; r < rows.size(); ++r) {
+      const int32_t* top = &sums[rows[r].low * stride];
+      const int32_t* bottom = &sums[rows[r].high * stride];
       for (size_t c = 0; c < columns.size(); ++c) {
-        int32_t sum = 0;
-        for (int tap = 0; tap < s.taps(); ++tap) {
-          if (rows[r][tap / s.filter_width] || columns[c][tap % s.filter_width]) sum += tap_dot[tap];
-        }
-        corrections_[(r * columns.size() + c) * s.channels_out + o] = sum;
+        const auto [low, high] = columns[c];
+        const int32_t inside = bottom[high] - bottom[low] - top[high] + top[low];
+        corrections_[(r * columns.size() + c) * s.channels_out + o] = sums.back() - inside;
       }
     }
   }
@@ -173,8 +184,6 @@ void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadP
               });
   }
 }
-
-constexpr int kMostPixels = 64;  // of a block
 
 struct BConv2D::Targets {
   uint8_t* outs[kMostPixels];

@@ -78,10 +78,12 @@ struct BConv2DExpansion {
   void (*line)(const uint32_t* line, int width, int words, int first, int partner, int columns, uint8_t* out);
 };
 
+constexpr int kMostPixels = 64;
+
 struct BConv2DVariant {
   const char* name;
   Feature feature;
-  int block_pixels;      // most pixels of a block; even
+  int block_pixels;      // most pixels of a block; even, at most kMostPixels
   int row_multiple;      // rows are padded to a multiple of so many words
   int64_t max_row_bits;  // more would overflow its accumulators
   int bits_multiple;     // first_channel must be a multiple of this when bits are written

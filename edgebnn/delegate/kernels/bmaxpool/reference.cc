@@ -11,9 +11,10 @@ void Run(const BMaxPoolShape& s, const uint32_t* in, uint32_t* out) {
       for (int x = 0; x < s.out_width; ++x) {
         for (int w = 0; w < s.words; ++w) {
           uint32_t all = ~uint32_t{0};
-          for (int v = y * s.stride_height - s.pad_top, i = 0; i < s.filter_height; ++i, ++v) {
-            for (int u = x * s.stride_width - s.pad_left, j = 0; j < s.filter_width; ++j, ++u) {
-              if (v < 0 || v >= s.in_height || u < 0 || u >= s.in_width) continue;
+          const int top = y * s.stride_height - s.pad_top, left = x * s.stride_width - s.pad_left;
+          for (int v = 0; v < s.in_height; ++v) {
+            for (int u = 0; u < s.in_width; ++u) {
+              if (v < top || v >= top + s.filter_height || u < left || u >= left + s.filter_width) continue;
               all &= in[((size_t{1} * b * s.in_height + v) * s.in_width + u) * s.words + w];
             }
           }
