@@ -12,29 +12,7 @@
 
 namespace edgebnn {
 
-#define EDGEBNN_KERNEL(variant) extern const QuantizeVariant variant;
-#include "kernels/quantize/kernels.inc"
-#undef EDGEBNN_KERNEL
-#define EDGEBNN_KERNEL(variant) extern const DequantizeVariant variant;
-#include "kernels/dequantize/kernels.inc"
-#undef EDGEBNN_KERNEL
-#define EDGEBNN_KERNEL(variant) extern const BMaxPoolVariant variant;
-#include "kernels/bmaxpool/kernels.inc"
-#undef EDGEBNN_KERNEL
-
 namespace {
-
-#define EDGEBNN_KERNEL(variant) &variant,
-const QuantizeVariant* const kQuantize[] = {
-#include "kernels/quantize/kernels.inc"
-};
-const DequantizeVariant* const kDequantize[] = {
-#include "kernels/dequantize/kernels.inc"
-};
-const BMaxPoolVariant* const kBMaxPool[] = {
-#include "kernels/bmaxpool/kernels.inc"
-};
-#undef EDGEBNN_KERNEL
 
 template <class Variants>
 const char* Name(const Variants& variants, int index) {
@@ -45,9 +23,9 @@ const char* Name(const Variants& variants, int index) {
 
 // Names of a family's variants, slowest first; nullptr behind the last.
 EXPORT const char* edgebnn_bconv2d_name(int index) { return Name(BConv2DVariants(), index); }
-EXPORT const char* edgebnn_quantize_name(int index) { return Name(kQuantize, index); }
-EXPORT const char* edgebnn_dequantize_name(int index) { return Name(kDequantize, index); }
-EXPORT const char* edgebnn_bmaxpool_name(int index) { return Name(kBMaxPool, index); }
+EXPORT const char* edgebnn_quantize_name(int index) { return Name(QuantizeVariants(), index); }
+EXPORT const char* edgebnn_dequantize_name(int index) { return Name(DequantizeVariants(), index); }
+EXPORT const char* edgebnn_bmaxpool_name(int index) { return Name(BMaxPoolVariants(), index); }
 
 // `shape` as in BConv2DShape; form 0 float32, 1 int8, 2 bits; arrays of channels_out (those not used may be nullptr).
 EXPORT int edgebnn_bconv2d(int index, const int shape[17], int form, const int32_t clamp[2], const float* multiplier,
@@ -75,7 +53,7 @@ EXPORT int edgebnn_bconv2d(int index, const int shape[17], int form, const int32
 // type: 0 float32, 1 int8, 2 bool.
 EXPORT int edgebnn_quantize(int index, int type, const void* in, int32_t zero_point, size_t rows, int channels,
                             uint32_t* out) {
-  const QuantizeVariant& variant = *kQuantize[index];
+  const QuantizeVariant& variant = *QuantizeVariants()[index];
   if (!Has(variant.feature)) return -1;
   if (type == 0) variant.float32(static_cast<const float*>(in), rows, channels, out);
   if (type == 1) variant.int8(static_cast<const int8_t*>(in), zero_point, rows, channels, out);
@@ -86,7 +64,7 @@ EXPORT int edgebnn_quantize(int index, int type, const void* in, int32_t zero_po
 // type: 0 float32, 1 bytes.
 EXPORT int edgebnn_dequantize(int index, int type, const uint32_t* in, size_t rows, int channels, int zero, int one,
                               void* out) {
-  const DequantizeVariant& variant = *kDequantize[index];
+  const DequantizeVariant& variant = *DequantizeVariants()[index];
   if (!Has(variant.feature)) return -1;
   if (type == 0) {
     variant.float32(in, rows, channels, static_cast<float*>(out));
@@ -99,7 +77,7 @@ EXPORT int edgebnn_dequantize(int index, int type, const uint32_t* in, size_t ro
 
 // `shape` as in BMaxPoolShape.
 EXPORT int edgebnn_bmaxpool(int index, const int shape[12], const uint32_t* in, uint32_t* out) {
-  const BMaxPoolVariant& variant = *kBMaxPool[index];
+  const BMaxPoolVariant& variant = *BMaxPoolVariants()[index];
   if (!Has(variant.feature)) return -1;
   variant.run({shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6], shape[7], shape[8], shape[9],
                shape[10], shape[11]},

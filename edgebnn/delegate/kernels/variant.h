@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 namespace edgebnn {
 
@@ -14,13 +15,12 @@ bool Has(Feature feature);
 // What the delegate option `kernel` may say; `automatic` is the fastest variant that this CPU can run.
 enum class Choice { reference, portable, automatic };
 
-// The variant of a family (pointers to {name, feature, ...}: reference, portable, faster ones) for a choice.
-template <class Variant, size_t N>
-const Variant& Select(const Variant* const (&variants)[N], Choice choice) {
-  static_assert(N >= 2, "a family has a reference and a portable variant");
+// The variant for a choice out of a family's (reference, portable, faster ones; each has a feature).
+template <class Variant>
+const Variant& Select(const std::vector<const Variant*>& variants, Choice choice) {
   if (choice == Choice::reference) return *variants[0];
   size_t best = 1;
-  for (size_t i = 2; choice == Choice::automatic && i < N; ++i) {
+  for (size_t i = 2; choice == Choice::automatic && i < variants.size(); ++i) {
     if (Has(variants[i]->feature)) best = i;
   }
   return *variants[best];

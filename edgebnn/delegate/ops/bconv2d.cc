@@ -144,12 +144,12 @@ class BConv2DOp : public Op {
     // dot = depth - x, so multiplier * dot + bias = -multiplier * x + (bias + depth * multiplier); in double, as LCE does.
     const int depth = shape_.taps() * shape_.group_channels_in();
     for (int o = 0; o < channels; ++o) {
-      const double slope = multiplier[o] / scale, offset = bias[o] / scale + zero_point;
-      const double folded = (bias[o] + static_cast<double>(depth) * multiplier[o]) / scale + zero_point;
-      Require(!quantized || (Fits(slope) && Fits(offset) && Fits(folded)), "channel ", o,
+      const double slope = -1 * static_cast<double>(multiplier[o]) / scale;
+      const double offset = (bias[o] + static_cast<double>(depth) * multiplier[o]) / scale + zero_point;
+      Require(!quantized || (Fits(slope) && Fits(offset)), "channel ", o,
               " of its int8 output has a multiplier or bias that is no finite number in steps of its scale");
-      epilogue.multiplier.push_back(static_cast<float>(-1 * static_cast<double>(multiplier[o]) / scale));
-      epilogue.bias.push_back(static_cast<float>(folded));
+      epilogue.multiplier.push_back(static_cast<float>(slope));
+      epilogue.bias.push_back(static_cast<float>(offset));
     }
     epilogue.clamp_min = std::numeric_limits<int32_t>::min();
     epilogue.clamp_max = std::numeric_limits<int32_t>::max();

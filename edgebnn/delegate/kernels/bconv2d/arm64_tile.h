@@ -13,6 +13,7 @@ constexpr int kChannels = 8;
 constexpr int kStepBytes = 16 * kChannels;
 constexpr int kTile = 4;
 constexpr int kPixels = 16;
+static_assert(kPixels <= kMostPixels);
 constexpr int64_t kMaxRowBits = 65535 / 32 * 32;
 
 size_t Blocks(int channels) { return (size_t{1} * channels + kChannels - 1) / kChannels; }

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kLanes = 8;
 constexpr int kPixels = 8;
+static_assert(kPixels <= kMostPixels);
 constexpr int kFlush = 31;  // a byte holds at most 31 * 8 bits
 
 size_t Blocks(int channels) { return (channels + kLanes - 1) / kLanes; }

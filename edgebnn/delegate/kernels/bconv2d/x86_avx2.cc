@@ -12,6 +12,7 @@ namespace edgebnn {
 namespace {
 
 constexpr int kPixels = 32;
+static_assert(kPixels <= kMostPixels);
 constexpr int kWide = 64;     // output channels of a weight block; the last one may have kNarrow
 constexpr int kNarrow = 32;
 constexpr int kSteps = 63;    // nibbles until byte sums are flushed

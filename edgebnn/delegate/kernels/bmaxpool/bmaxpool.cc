@@ -6,14 +6,15 @@ namespace edgebnn {
 #include "kernels/bmaxpool/kernels.inc"
 #undef EDGEBNN_KERNEL
 
-namespace {
-const BMaxPoolVariant* const kVariants[] = {
+const std::vector<const BMaxPoolVariant*>& BMaxPoolVariants() {
+  static const std::vector<const BMaxPoolVariant*> variants = {
 #define EDGEBNN_KERNEL(variant) &variant,
 #include "kernels/bmaxpool/kernels.inc"
 #undef EDGEBNN_KERNEL
-};
-}  // namespace
+  };
+  return variants;
+}
 
-const BMaxPoolVariant& SelectBMaxPool(Choice choice) { return Select(kVariants, choice); }
+const BMaxPoolVariant& SelectBMaxPool(Choice choice) { return Select(BMaxPoolVariants(), choice); }
 
 }  // namespace edgebnn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels/variant.h"
 
@@ -20,6 +21,9 @@ struct BMaxPoolVariant {
   // in [batches][in_height][in_width][words], out [batches][out_height][out_width][words]
   void (*run)(const BMaxPoolShape& shape, const uint32_t* in, uint32_t* out);
 };
+
+// All variants of this build, slowest first.
+const std::vector<const BMaxPoolVariant*>& BMaxPoolVariants();
 
 const BMaxPoolVariant& SelectBMaxPool(Choice choice);
 

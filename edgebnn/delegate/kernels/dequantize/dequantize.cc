@@ -6,14 +6,15 @@ namespace edgebnn {
 #include "kernels/dequantize/kernels.inc"
 #undef EDGEBNN_KERNEL
 
-namespace {
-const DequantizeVariant* const kVariants[] = {
+const std::vector<const DequantizeVariant*>& DequantizeVariants() {
+  static const std::vector<const DequantizeVariant*> variants = {
 #define EDGEBNN_KERNEL(variant) &variant,
 #include "kernels/dequantize/kernels.inc"
 #undef EDGEBNN_KERNEL
-};
-}  // namespace
+  };
+  return variants;
+}
 
-const DequantizeVariant& SelectDequantize(Choice choice) { return Select(kVariants, choice); }
+const DequantizeVariant& SelectDequantize(Choice choice) { return Select(DequantizeVariants(), choice); }
 
 }  // namespace edgebnn

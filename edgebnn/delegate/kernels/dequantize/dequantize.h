@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/variant.h"
 
@@ -15,6 +16,9 @@ struct DequantizeVariant {
   void (*float32)(const uint32_t* in, size_t rows, int channels, float* out);
   void (*octets)(const uint32_t* in, size_t rows, int channels, uint8_t zero, uint8_t one, uint8_t* out);
 };
+
+// All variants of this build, slowest first.
+const std::vector<const DequantizeVariant*>& DequantizeVariants();
 
 const DequantizeVariant& SelectDequantize(Choice choice);
 

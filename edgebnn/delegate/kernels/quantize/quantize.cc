@@ -6,14 +6,15 @@ namespace edgebnn {
 #include "kernels/quantize/kernels.inc"
 #undef EDGEBNN_KERNEL
 
-namespace {
-const QuantizeVariant* const kVariants[] = {
+const std::vector<const QuantizeVariant*>& QuantizeVariants() {
+  static const std::vector<const QuantizeVariant*> variants = {
 #define EDGEBNN_KERNEL(variant) &variant,
 #include "kernels/quantize/kernels.inc"
 #undef EDGEBNN_KERNEL
-};
-}  // namespace
+  };
+  return variants;
+}
 
-const QuantizeVariant& SelectQuantize(Choice choice) { return Select(kVariants, choice); }
+const QuantizeVariant& SelectQuantize(Choice choice) { return Select(QuantizeVariants(), choice); }
 
 }  // namespace edgebnn

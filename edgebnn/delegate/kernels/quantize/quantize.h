@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/variant.h"
 
@@ -17,6 +18,9 @@ struct QuantizeVariant {
   void (*int8)(const int8_t* in, int32_t zero_point, size_t rows, int channels, uint32_t* out);
   void (*boolean)(const uint8_t* in, size_t rows, int channels, uint32_t* out);
 };
+
+// All variants of this build, slowest first.
+const std::vector<const QuantizeVariant*>& QuantizeVariants();
 
 const QuantizeVariant& SelectQuantize(Choice choice);
 
