@@ -16,8 +16,8 @@ from edgebnn import rewrite
 from edgebnn.delegate.loader import load_delegate
 from edgebnn.errors import ModelError
 from edgebnn.inspection.graph import Network, Subgraph
+from edgebnn.inspection.runners import BUILTIN, DELEGATE, XNNPACK
 
-DELEGATE, XNNPACK, BUILTIN = "delegate", "XNNPACK", "builtin"
 METHOD = (
     "ai-edge-litert has no profiler in Python: each part is timed alone, as a model of its own, so that the sum may "
     "differ from the whole"

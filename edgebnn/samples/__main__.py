@@ -27,10 +27,10 @@ def write_clip(path: Path) -> None:
     if not video.isOpened():
         raise InputError(f"OpenCV could not open {path} to write an .mp4: choose another folder")
     for phase in np.linspace(0, 2 * np.pi, FRAMES):
-        centre = (256 + 40 * np.sin(phase), 210 + 25 * np.cos(phase))
-        turn = cv2.getRotationMatrix2D(centre, 6 * np.sin(2 * phase), 0.9 + 0.2 * np.cos(phase))
+        centre = (256 + 35 * np.sin(phase), 176 + 10 * np.cos(phase))
+        turn = cv2.getRotationMatrix2D(centre, 6 * np.sin(2 * phase), 1.35 + 0.1 * np.cos(phase))  # all inside
         turn[:, 2] += np.array(SIZE) / 2 - centre
-        video.write(cv2.warpAffine(picture, turn, SIZE, borderMode=cv2.BORDER_REFLECT))
+        video.write(cv2.warpAffine(picture, turn, SIZE))
     video.release()
 
 
