@@ -115,13 +115,15 @@ def verify(
 @app.command()
 def inspect(
     model: ModelFile,
+    lint: Annotated[bool, typer.Option("--lint", help="what makes it slow, large or wrong; errors exit 1")] = False,
+    filters: Annotated[bool, typer.Option("--filters", help="how many binary filters of each layer differ")] = False,
     as_json: Json = False,
 ) -> None:
-    """Table of a model's operators: shapes, bits, MACs, bytes, and who runs each."""
+    """Table of a model's operators: shapes, bits, MACs, bytes, who runs each, and what it all costs."""
     from edgebnn.inspection.report import inspect as run
     from edgebnn.runtime.model import read_model
 
-    run(*read_model(model), as_json=as_json)
+    raise typer.Exit(run(*read_model(model), as_json=as_json, with_lint=lint, with_filters=filters))
 
 
 def _between_0_and_1(score: float | None) -> float | None:

@@ -1,15 +1,36 @@
-"""Custom options of LCE operators: a flexbuffer map from names to integers (google/flatbuffers flexbuffers.h).
+"""Options of operators.
 
-The last byte is the root's width, the one before its type (9 = map). A map is a vector of values, their type bytes
-behind it; in front of it stand the offset of the keys' vector, that vector's width, and the count. Offsets point back.
+Custom ones (LCE's) are a flexbuffer map from names to integers (google/flatbuffers flexbuffers.h): the last byte is the
+root's width, the one before its type (9 = map). A map is a vector of values, their type bytes behind it; in front of it
+stand the offset of the keys' vector, that vector's width, and the count. Offsets point back.
 """
 
 from __future__ import annotations
 
 from edgebnn.errors import ModelError
+from edgebnn.inspection.flatbuffer import Table
 
+# Number of the field fused_activation_function in the options table (tensorflow/lite/schema/schema.fbs).
+_FUSED_ACTIVATION = {
+    "ADD": 0,
+    "CONCATENATION": 1,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 4,
+    "DIV": 0,
+    "FULLY_CONNECTED": 0,
+    "MUL": 0,
+    "SUB": 0,
+    "AVERAGE_POOL_2D": 5,
+    "MAX_POOL_2D": 5,
+}
 _MAP, _INT, _UINT, _BOOL = 9, 1, 2, 26
 _WIDTHS = (1, 2, 4, 8)
+
+
+def fused_activation(operator: str, options: Table | None) -> int:
+    """0 none, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6, higher numbers as in the schema; of builtin operators."""
+    field = _FUSED_ACTIVATION.get(operator)
+    return 0 if field is None or options is None else options.integer(field, form="<b")
 
 
 def parse_options(data: bytes) -> dict[str, int]:

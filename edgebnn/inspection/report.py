@@ -8,17 +8,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgebnn.card import read_card
+from edgebnn.inspection import costs, filters
 from edgebnn.inspection.graph import Network, Operator, parse
+from edgebnn.inspection.lint import Finding, lint
 from edgebnn.inspection.runners import ask_runtime, derive
 from edgebnn.inspection.work import Port, Work, constant_bytes, count_work, element_bits
 
 SCHEMA = 1
 
 
-def inspect(name: str, model: bytes, *, as_json: bool) -> None:
-    """Print the report on a .tflite; ModelError when it is damaged."""
+def inspect(name: str, model: bytes, *, as_json: bool, with_lint: bool = False, with_filters: bool = False) -> int:
+    """Print the report on a .tflite; 1 when lint found an error, else 0. ModelError when the file is damaged."""
     report = examine(name, model)
-    print(json.dumps(report.as_json()) if as_json else report.as_text())
+    findings = lint(report.network) if with_lint else None
+    repetition = filters.filter_repetition(report.network) if with_filters else None
+    if as_json:
+        shown = report.as_json()
+        if findings is not None:
+            shown["lint"] = [finding.as_json() for finding in findings]
+        if repetition is not None:
+            shown["filters"] = [entry.as_json() for entry in repetition]
+        print(json.dumps(shown))
+    else:
+        print(report.as_text())
+        if findings is not None:
+            print("\n" + "\n".join(_lint_text(findings)))
+        if repetition is not None:
+            print("\n" + "\n".join(filters.as_text(repetition)))
+    return int(any(finding.severity == "error" for finding in findings or ()))
+
+
+def _lint_text(findings: list[Finding]) -> list[str]:
+    counts = Counter(finding.severity for finding in findings)
+    total = f"lint: {counts['error']} errors, {counts['warning']} warnings"
+    return [*(finding.as_text() for finding in findings), total]
 
 
 def examine(name: str, model: bytes) -> Report:
@@ -32,6 +55,7 @@ def examine(name: str, model: bytes) -> Report:
         card=None if card is None else card.name,
         network=network,
         work=work,
+        costs=costs.estimate(network),
         runners=asked if asked is not None else derive(network),
         asked=asked is not None,
     )
@@ -45,6 +69,7 @@ class Report:
     card: str | None
     network: Network
     work: list[Work]
+    costs: list[costs.Costs]
     runners: list[str]
     asked: bool
 
@@ -80,6 +105,7 @@ class Report:
             "runners_from": "runtime" if self.asked else "derived",
             "operators": [_operator_json(operator, work, runner) for operator, work, runner in rows],
             "totals": self.totals(),
+            "costs": [each.as_json() for each in self.costs],
         }
 
     def as_text(self) -> str:
@@ -106,7 +132,7 @@ class Report:
                 for i, (cell, width) in enumerate(zip(row, widths, strict=True))
             ]
             lines.append("  ".join(cells).rstrip())
-        return "\n".join([*lines, "", *self._summary()])
+        return "\n".join([*lines, "", *self._summary(), "", *costs.as_text(self.costs)])
 
     def _summary(self) -> list[str]:
         totals = self.totals()

@@ -43,7 +43,7 @@ class Work:
 def count_work(network: Network) -> list[Work]:
     """The cost of each operator of the main graph, in its order."""
     graph = network.main
-    channels, packed = bitpacked_channels(graph), _packed_filters(graph)
+    channels, packed = bitpacked_channels(graph), packed_filters(graph)
     return [_work(graph, operator, channels, packed) for operator in graph.operators]
 
 
@@ -51,7 +51,7 @@ def constant_bytes(network: Network) -> tuple[int, int]:
     """(bytes of all constants, bytes as float32), a buffer that several tensors share counted once."""
     sizes: dict[int, tuple[int, int]] = {}
     for graph in network.subgraphs:
-        packed = _packed_filters(graph)
+        packed = packed_filters(graph)
         for tensor in graph.tensors:
             if tensor.data is not None:
                 size = len(tensor.data), _float_bytes(tensor, packed)
@@ -89,7 +89,7 @@ def _port(tensor: Tensor, channels: dict[int, int]) -> Port:
     return Port(tensor.name, tensor.shape, element_bits(tensor))
 
 
-def _packed_filters(graph: Subgraph) -> dict[int, int]:
+def packed_filters(graph: Subgraph) -> dict[int, int]:
     """Index of each bitpacked filter, with the input channels that one of its outputs sums over."""
     packed = {}
     for operator in graph.operators:
@@ -147,3 +147,5 @@ _MACS = {
     "TRANSPOSE_CONV": _Form(2, 1, 4, lambda source, weights, output: math.prod(source[:-1]) * math.prod(weights)),
     "FULLY_CONNECTED": _Form(0, 1, 2, lambda source, weights, output: math.prod(output) * weights[1]),
 }
+
+DATA_INPUT = {name: form.source for name, form in _MACS.items()}  # which input is multiplied by weights, input 1

@@ -127,7 +127,17 @@ def test_json_is_stable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         cli.main(["inspect", "--json", str(path)])
     assert end.value.code == 0
     report = json.loads(capsys.readouterr().out)
-    assert list(report) == ["schema", "file", "card", "inputs", "outputs", "runners_from", "operators", "totals"]
+    assert list(report) == [
+        "schema",
+        "file",
+        "card",
+        "inputs",
+        "outputs",
+        "runners_from",
+        "operators",
+        "totals",
+        "costs",
+    ]
     assert (report["schema"], report["file"], report["card"]) == (1, "net.tflite", None)
     assert list(report["operators"][0]) == [
         "index",
