@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgebnn.card import Decode
 
 Array = npt.NDArray[np.float32]
+NMS_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,30 @@ def nms(boxes: Array, scores: Array, *, iou: float, limit: int) -> npt.NDArray[n
     A box goes when its IoU with a better one that stays is above `iou`; equal scores keep their order.
     """
     order = np.argsort(-scores, kind="stable")
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes[order].T)
-    area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
-    alive = np.ones(len(order), np.bool_)
     kept: list[int] = []
-    for i in range(len(order)):
-        if not alive[i]:
-            continue
-        kept.append(i)
-        if len(kept) == limit:
-            break
-        rest = slice(i + 1, None)
-        width = np.minimum(x2[i], x2[rest]) - np.maximum(x1[i], x1[rest])
-        height = np.minimum(y2[i], y2[rest]) - np.maximum(y1[i], y1[rest])
-        shared = np.maximum(width, 0) * np.maximum(height, 0)
-        alive[rest] &= shared <= iou * (area[i] + area[rest] - shared)
-    return order[kept]
+    while len(order) and len(kept) < limit:
+        # A block of the best against all that are left: few calls of numpy, however many boxes there are.
+        block = min(NMS_BLOCK, len(order))
+        covers = _covers(boxes[order[:block]], boxes[order], iou)
+        rows = [int.from_bytes(row.tobytes(), "little") for row in np.packbits(covers[:, :block], 1, bitorder="little")]
+        gone, stays = 0, []
+        for i, row in enumerate(rows):
+            if not gone >> i & 1:
+                stays.append(i)
+                gone |= row
+        kept += order[stays].tolist()
+        order = order[block:][~covers[stays, block:].any(axis=0)]
+    return np.array(kept[:limit], np.int64)
+
+
+def _covers(a: Array, b: Array, iou: float) -> npt.NDArray[np.bool_]:
+    """Whether the IoU of boxes (n, 4) and (m, 4) is above `iou`: (n, m)."""
+    x1, y1, x2, y2 = np.ascontiguousarray(b.T)
+    left, top, right, bottom = np.ascontiguousarray(a.T)[:, :, None]
+    width = np.minimum(right, x2) - np.maximum(left, x1)
+    height = np.minimum(bottom, y2) - np.maximum(top, y1)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
+    own = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
+    outcome: npt.NDArray[np.bool_] = ~(shared <= iou * (own + area - shared))
+    return outcome
