@@ -1,6 +1,6 @@
 """L15: Keras layers and quantizers that Larq Compute Engine (LCE) turns into float operators, or into something else.
 
-Found in the Keras model, where they can be named; the rules for the .tflite are in `edgebnn.inspection.lint`. Quantizers
+Found in the Keras model, where they can be named; `edgebnn.inspection.lint` has the rules for the .tflite. Quantizers
 are tried out on numbers instead of being recognized, so that those of users are judged too.
 """
 
