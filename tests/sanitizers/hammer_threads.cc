@@ -1,7 +1,16 @@
-// For ThreadSanitizer: many threads use one ThreadPool, and one convolution, at the same time.
+// For ThreadSanitizer: many threads use one ThreadPool, and one convolution, at the same time; and what becomes of a pool
+// in a forked child, without threads, asleep.
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -20,12 +29,15 @@ void InParallel(Body body) {
   for (auto& caller : callers) caller.join();
 }
 
-// Every task once, no thread number twice at a time, whoever calls.
-bool LoopsFromManyThreads() {
-  ThreadPool pool(3);
+// Every task once, no thread number twice at a time, whoever calls, also with more threads than cores.
+bool LoopsFromManyThreads(int threads) {
+  ThreadPool pool(threads);
   std::atomic<int> wrong{0};
   InParallel([&](int caller) {
+    std::unique_ptr<ThreadPool::Burst> burst;
     for (int round = 0; round < 300; ++round) {
+      if (round % 8 == caller) burst = std::make_unique<ThreadPool::Burst>(pool);
+      if (round % 8 == 7) burst.reset();
       const int tasks = (round * 7 + caller) % 23;
       std::vector<int> done(tasks, 0);
       std::vector<int> of_thread(pool.threads(), 0);  // unguarded: two calls with one number would be a race
@@ -50,6 +62,102 @@ bool ShortLives() {
     for (int loop = 0; loop < round % 3; ++loop) pool.Run(5, [&](int, int) { ++calls; });
   }
   return calls == 5 * 99;
+}
+
+// What one loop writes the next one reads, whichever thread does it.
+bool LoopsSeeEachOther() {
+  ThreadPool pool(2);
+  const ThreadPool::Burst burst(pool);
+  std::vector<int> values(64, 0);  // unguarded
+  for (int round = 0; round < 2000; ++round) {
+    pool.Run(64, [&](int, int task) { values[(task + 7 * round) % 64] += 1; });
+  }
+  for (const int value : values) {
+    if (value != 2000) return false;
+  }
+  return true;
+}
+
+// A loop inside a task runs on the task's thread.
+bool LoopInsideLoop() {
+  ThreadPool pool(3);
+  std::atomic<int> inner{0}, wrong{0};
+  pool.Run(10, [&](int, int) {
+    const auto self = std::this_thread::get_id();
+    pool.Run(4, [&](int thread, int) {
+      wrong += thread != 0 || std::this_thread::get_id() != self;
+      ++inner;
+    });
+  });
+  return inner == 40 && wrong == 0;
+}
+
+// Returns when no other thread of this process is running or ready to run.
+void AwaitSleep() {
+  for (bool awake = true; awake;) {
+    awake = false;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+      if (entry.path().filename() == std::to_string(getpid())) continue;
+      std::string line;
+      std::getline(std::ifstream(entry.path() / "stat"), line);
+      awake = awake || line[line.rfind(')') + 2] != 'S';
+    }
+    std::this_thread::yield();
+  }
+}
+
+// Workers sleep after a burst, and when a burst goes on without loops; loops wake them; a sleeping pool can end.
+bool Sleep() {
+  int calls[8] = {};
+  for (int round = 0; round < 20; ++round) {
+    ThreadPool pool(2);
+    auto burst = std::make_unique<ThreadPool::Burst>(pool);
+    for (int loop = 0; loop < 3; ++loop) {
+      pool.Run(8, [&](int, int task) { ++calls[task]; });
+      if (loop == 1) burst.reset();
+      AwaitSleep();
+    }
+  }
+  for (const int count : calls) {
+    if (count != 60) return false;
+  }
+  return true;
+}
+
+// Whether `body` returns true in a forked child.
+template <class Body>
+bool InChild(Body body) {
+  const pid_t child = fork();
+  if (child == 0) _exit(body() ? 0 : 1);
+  int status = 1;
+  return waitpid(child, &status, 0) == child && status == 0;
+}
+
+// The child has none of the workers: its loops run on its own thread. Nor can it destroy the pool.
+bool ForkedChild() {
+  auto* pool = new ThreadPool(3);
+  const auto sums = [&] {
+    std::atomic<int> sum{0};
+    for (int loop = 0; loop < 3; ++loop) pool->Run(100, [&](int, int task) { sum += task; });
+    return sum == 3 * 4950;
+  };
+  bool fine = sums();
+  for (int round = 0; round < 20; ++round) fine = fine && InChild(sums) && sums();
+  delete pool;
+  return fine;
+}
+
+// Where no thread can be made, the caller does it all. Root may always make threads, so the child becomes another user.
+bool NoThreads() {
+  return InChild([] {
+    const rlimit none = {0, 0};
+    if ((getuid() == 0 && setuid(65534) != 0) || setrlimit(RLIMIT_NPROC, &none) != 0) return false;
+    ThreadPool pool(3);
+    int calls = 0;  // unguarded
+    const auto self = std::this_thread::get_id();
+    for (int loop = 0; loop < 3; ++loop) pool.Run(50, [&](int, int) { calls += std::this_thread::get_id() == self; });
+    return calls == 150;
+  });
 }
 
 // One convolution, run by several threads over one pool, each with its own scratch and output.
@@ -103,7 +211,14 @@ int main() {
     fine ? ++passed : ++failed;
     if (!fine) std::printf("FAILED %s\n", name);
   };
-  check("loops from many threads", LoopsFromManyThreads());
+  check("no threads", NoThreads());
+  check("loops from many threads", LoopsFromManyThreads(2));
+  check("loops from many threads, 3", LoopsFromManyThreads(3));
+  check("loops from many threads, 16", LoopsFromManyThreads(16));
+  check("loops that see each other", LoopsSeeEachOther());
+  check("loop inside a loop", LoopInsideLoop());
+  check("sleep", Sleep());
+  check("forked child", ForkedChild());
   check("pools of short life", ShortLives());
   for (const BConv2DVariant* variant : BConv2DVariants()) {
     for (const OutputForm form : {OutputForm::float32, OutputForm::int8, OutputForm::bits}) {

@@ -158,6 +158,7 @@ void Partition::Invoke(TfLiteContext* context) const {
   const auto has = [&](int place, int tensor, size_t bytes) {
     return place != kHost || context->tensors[tensor].bytes == bytes;
   };
+  const ThreadPool::Burst burst(*pool_);
   for (const Step& step : steps_) {
     Require(has(step.input_place, step.inputs[0], step.input_bytes) &&
                 has(step.output_place, step.output, step.output_bytes),

@@ -1,39 +1,101 @@
 #include "kernels/threads.h"
 
-#include <system_error>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <climits>
+#include <exception>
 
 namespace edgebnn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kAwake = std::chrono::microseconds(100);  // longer than nearly all that lies between two loops
+constexpr int kPauses = 64;                              // about a microsecond
+constexpr uint32_t kCallerSleeps = uint32_t{1} << 31;
+
+// Tells the core that this is a loop that waits.
+inline void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || (defined(__ARM_ARCH) && __ARM_ARCH >= 7)
+  asm volatile("yield" ::: "memory");
+#endif
+}
+
+// Whether `ready` came true before `patience` was over. Yields now and then, so that it does not keep a core from a
+// thread that has work; and when it gets the core back, its patience is over.
+template <class Ready>
+bool Spin(Clock::duration patience, Ready ready) {
+  const auto end = Clock::now() + patience;
+  do {
+    for (int i = 0; i < kPauses; ++i) {
+      if (ready()) return true;
+      Pause();
+    }
+    sched_yield();
+  } while (Clock::now() < end);
+  return ready();
+}
+
+static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
+
+// Sleeps unless `word` has changed; may wake for no reason. Futexes and not a condition variable: they hold no lock, which
+// a forked child might find taken for ever.
+void SleepWhile(std::atomic<uint32_t>& word, uint32_t value) {
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+}
+
+void Wake(std::atomic<uint32_t>& word, int sleepers) {
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, sleepers, nullptr, nullptr, 0);
+}
+
+int Cores() {
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+constexpr uint64_t Pack(uint32_t first, uint32_t end) { return first | uint64_t{end} << 32; }
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads)
+    : threads_(threads), may_spin_(threads <= Cores()), shares_(new Share[threads]) {
+  workers_.reserve(threads - 1);
+}
 
 ThreadPool::~ThreadPool() {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-  }
-  start_.notify_all();
+  stop_.store(true);
+  loops_.fetch_add(1);
+  Wake(loops_, INT_MAX);
   for (auto& worker : workers_) worker.join();
 }
 
-void ThreadPool::Run(int tasks, const std::function<void(int, int)>& body) {
-  std::unique_lock<std::mutex> loop(loop_, std::defer_lock);
-  if (threads_ == 1 || tasks == 1 || !loop.try_lock()) {
-    for (int task = 0; task < tasks; ++task) body(0, task);
-    return;
-  }
-  std::unique_lock<std::mutex> lock(mutex_);
+void ThreadPool::RunOnAll(int tasks, const Loop& loop) {
   StartWorkers();
-  body_ = &body;
-  next_ = 0;
-  tasks_ = tasks;
-  ++round_;
-  start_.notify_all();
-  while (next_ < tasks_) {
-    const int task = next_++;
-    lock.unlock();
-    body(0, task);
-    lock.lock();
+  loop_ = loop;
+  unfinished_.store(tasks, std::memory_order_relaxed);
+  for (int thread = 0; thread < threads_; ++thread) {
+    const auto bound = [&](int t) { return static_cast<uint32_t>(int64_t{tasks} * t / threads_); };
+    shares_[thread].left.store(Pack(bound(thread), bound(thread + 1)), std::memory_order_release);
   }
-  done_.wait(lock, [this] { return running_ == 0; });
-  body_ = nullptr;
+  // A worker counts itself as sleeping, then looks at loops_; we count the loop, then look at sleeping_. One sees the other.
+  loops_.fetch_add(1);
+  if (sleeping_.load() > 0) Wake(loops_, tasks - 1);
+  unfinished_.fetch_sub(RunTasks(0), std::memory_order_acq_rel);
+
+  const auto finished = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
+  if (finished() || (may_spin_ && Spin(kAwake, finished))) return;
+  uint32_t left = unfinished_.fetch_or(kCallerSleeps) | kCallerSleeps;
+  while (left != kCallerSleeps) {
+    SleepWhile(unfinished_, left);
+    left = unfinished_.load(std::memory_order_acquire);
+  }
 }
 
 void ThreadPool::StartWorkers() {
@@ -41,27 +103,60 @@ void ThreadPool::StartWorkers() {
     while (!short_of_threads_ && static_cast<int>(workers_.size()) < threads_ - 1) {
       workers_.emplace_back(&ThreadPool::Work, this, static_cast<int>(workers_.size()) + 1);
     }
-  } catch (const std::system_error&) {
-    short_of_threads_ = true;  // a limit on tasks; the loop is done by fewer
+  } catch (const std::exception&) {
+    short_of_threads_ = true;  // a limit on tasks or memory; the loop is done by fewer
   }
 }
 
 void ThreadPool::Work(int thread) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  for (uint64_t seen = 0;;) {
-    start_.wait(lock, [&] { return stop_ || (body_ != nullptr && round_ != seen); });
-    if (stop_) return;
-    seen = round_;
-    ++running_;
-    while (next_ < tasks_) {
-      const int task = next_++;
-      const auto& body = *body_;
-      lock.unlock();
-      body(thread, task);
-      lock.lock();
+  for (uint32_t seen = 0;;) {
+    seen = AwaitLoop(seen);
+    if (stop_.load()) return;
+    const uint32_t done = RunTasks(thread);
+    if (done > 0 && unfinished_.fetch_sub(done, std::memory_order_acq_rel) == (done | kCallerSleeps)) {
+      Wake(unfinished_, 1);
     }
-    if (--running_ == 0) done_.notify_one();
   }
+}
+
+// Returns the number of loops when it is not `seen`.
+uint32_t ThreadPool::AwaitLoop(uint32_t seen) {
+  uint32_t now = loops_.load(std::memory_order_acquire);
+  const auto comes = [&] { return (now = loops_.load(std::memory_order_acquire)) != seen; };
+  const auto over = [&] { return bursts_.load(std::memory_order_relaxed) == 0; };
+  if (may_spin_ && !over()) Spin(kAwake, [&] { return comes() || over(); });
+  while (!comes()) {
+    sleeping_.fetch_add(1);
+    SleepWhile(loops_, seen);
+    sleeping_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  return now;
+}
+
+// A task that is now this thread's, or -1.
+int ThreadPool::Take(int thread) {
+  for (int i = 0; i < threads_; ++i) {
+    auto& left = shares_[(thread + i) % threads_].left;
+    uint64_t tasks = left.load(std::memory_order_relaxed);
+    for (;;) {
+      const auto first = static_cast<uint32_t>(tasks), end = static_cast<uint32_t>(tasks >> 32);
+      if (first >= end) break;
+      const bool own = i == 0;
+      const uint64_t rest = own ? Pack(first + 1, end) : Pack(first, end - 1);
+      // Should this be a later loop's share by now, it is a task of that loop, and loop_ is read after it was taken.
+      if (left.compare_exchange_weak(tasks, rest, std::memory_order_acquire, std::memory_order_relaxed)) {
+        return static_cast<int>(own ? first : end - 1);
+      }
+    }
+  }
+  return -1;
+}
+
+// Runs tasks until none is left; how many.
+int ThreadPool::RunTasks(int thread) {
+  int done = 0;
+  for (int task; (task = Take(thread)) >= 0; ++done) loop_.call(loop_.body, thread, task);
+  return done;
 }
 
 }  // namespace edgebnn
