@@ -1,5 +1,5 @@
-// For ThreadSanitizer: many threads use one ThreadPool, and one convolution, at the same time; and what becomes of a pool
-// in a forked child, without threads, asleep.
+// For ThreadSanitizer: many threads use one ThreadPool, and one convolution, at the same time; and what becomes of a
+// pool in a forked child, without threads, asleep.
 
 #include <sys/resource.h>
 #include <sys/wait.h>

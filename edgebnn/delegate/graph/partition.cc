@@ -1,10 +1,14 @@
 #include "graph/partition.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 namespace edgebnn {
 namespace {
+
+// What it costs to wake the pool's workers, once a partition. One that takes less with their help is better off alone.
+constexpr auto kWake = std::chrono::microseconds(30);
 
 size_t ElementBytes(TfLiteType type) {
   switch (type) {
@@ -111,6 +115,7 @@ TensorInfo Partition::Info(const TfLiteContext* context, int tensor) {
 }
 
 void Partition::Prepare(TfLiteContext* context) {
+  worth_waking_ = pool_->threads() > 1;
   for (Step& step : steps_) {
     Titled(step.title, [&] { PrepareStep(context, step); });
   }
@@ -158,7 +163,10 @@ void Partition::Invoke(TfLiteContext* context) const {
   const auto has = [&](int place, int tensor, size_t bytes) {
     return place != kHost || context->tensors[tensor].bytes == bytes;
   };
-  const ThreadPool::Burst burst(*pool_);
+  static ThreadPool alone(1);
+  ThreadPool& pool = worth_waking_ ? *pool_ : alone;
+  const ThreadPool::Burst burst(pool);
+  const auto begin = std::chrono::steady_clock::now();
   for (const Step& step : steps_) {
     Require(has(step.input_place, step.inputs[0], step.input_bytes) &&
                 has(step.output_place, step.output, step.output_bytes),
@@ -166,8 +174,9 @@ void Partition::Invoke(TfLiteContext* context) const {
     const uint8_t* input = Data(context, step.inputs[0], step.input_place);
     uint8_t* output = Data(context, step.output, step.output_place);
     Require(input != nullptr && output != nullptr, step.title, ": a tensor has no memory");
-    step.op->Run(input, output, memory_.get() + scratch_offset_, *pool_);
+    step.op->Run(input, output, memory_.get() + scratch_offset_, pool);
   }
+  if (worth_waking_ && std::chrono::steady_clock::now() - begin < kWake) worth_waking_ = false;
 }
 
 }  // namespace edgebnn

@@ -47,6 +47,7 @@ class Partition {
   std::vector<Step> steps_;
   std::vector<Inside> inside_;
   std::shared_ptr<ThreadPool> pool_;
+  mutable bool worth_waking_ = false;  // the pool's workers: until an invoke was too short for them
   Buffer memory_;  // tensors inside, then scratch
   size_t memory_bytes_ = 0, scratch_offset_ = 0;
 };

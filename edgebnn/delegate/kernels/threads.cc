@@ -44,8 +44,8 @@ bool Spin(Clock::duration patience, Ready ready) {
 
 static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
 
-// Sleeps unless `word` has changed; may wake for no reason. Futexes and not a condition variable: they hold no lock, which
-// a forked child might find taken for ever.
+// Sleeps unless `word` has changed; may wake for no reason. Futexes and not a condition variable: they hold no lock,
+// which a forked child might find taken for ever.
 void SleepWhile(std::atomic<uint32_t>& word, uint32_t value) {
   syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
 }
@@ -84,7 +84,8 @@ void ThreadPool::RunOnAll(int tasks, const Loop& loop) {
     const auto bound = [&](int t) { return static_cast<uint32_t>(int64_t{tasks} * t / threads_); };
     shares_[thread].left.store(Pack(bound(thread), bound(thread + 1)), std::memory_order_release);
   }
-  // A worker counts itself as sleeping, then looks at loops_; we count the loop, then look at sleeping_. One sees the other.
+  // A worker counts itself as sleeping, then looks at loops_; we count the loop, then look at sleeping_: one sees the
+  // other.
   loops_.fetch_add(1);
   if (sleeping_.load() > 0) Wake(loops_, tasks - 1);
   unfinished_.fetch_sub(RunTasks(0), std::memory_order_acq_rel);

@@ -156,20 +156,26 @@ void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadP
   const auto& s = shape_;
   auto* const out = static_cast<uint8_t*>(output);
   uint8_t* const thread_scratch = scratch + plane_bytes_;
-  const auto in_blocks = [&](int items, int step, const auto& body) {
-    pool.Run((items + step - 1) / step, [&](int thread, int block) {
-      body(thread_scratch + thread * thread_scratch_, block * step, std::min(step, items - block * step));
+  // Splits items into blocks of at most `most`, all but the last of a multiple of `unit`; each thread gets as many.
+  const auto in_blocks = [&](int items, int unit, int most, const auto& body) {
+    unit = std::min(unit, most);
+    const int units = (items + unit - 1) / unit, most_units = most / unit;
+    const auto blocks = static_cast<int>(RoundUp((units + most_units - 1) / most_units, pool.threads()));
+    const auto bound = [=](int block) { return std::min<int>(items, int64_t{units} * block / blocks * unit); };
+    pool.Run(blocks, [&](int thread, int block) {
+      const int first = bound(block), count = bound(block + 1) - first;
+      if (count > 0) body(thread_scratch + thread * thread_scratch_, first, count);
     });
   };
   if (plane_bytes_ == 0) {
-    in_blocks(s.batches * s.out_height * s.out_width, variant_.block_pixels,
+    in_blocks(s.batches * s.out_height * s.out_width, 4, variant_.block_pixels,
               [&](uint8_t* mine, int first, int count) { RunRows(input, out, mine, first, count); });
     return;
   }
   const size_t line_bytes = size_t{1} * plane_width_ * s.in_words() * variant_.expansion->word_bytes;
   for (int batch = 0; batch < s.batches; ++batch) {
     const uint32_t* image = input + size_t{1} * batch * s.in_height * s.in_width * s.in_words();
-    in_blocks(plane_height_, 8, [&](uint8_t*, int first, int count) {
+    in_blocks(plane_height_, 1, 8, [&](uint8_t*, int first, int count) {
       for (int y = first; y < first + count; ++y) {
         const int in_y = y - s.pad_top;
         const bool inside = in_y >= 0 && in_y < s.in_height;
@@ -178,7 +184,7 @@ void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadP
                                  scratch + y * line_bytes);
       }
     });
-    in_blocks(s.out_height * ((s.out_width + 1) / 2), variant_.block_pixels / 2,
+    in_blocks(s.out_height * ((s.out_width + 1) / 2), 2, variant_.block_pixels / 2,
               [&](uint8_t* mine, int first, int count) {
                 RunPairs(scratch, out + size_t{1} * batch * s.out_height * s.out_width * out_stride_, mine, first, count);
               });
