@@ -7,9 +7,10 @@
 
 namespace edgebnn {
 
-enum class Feature { none, avx2, neon };
+// avx512: F, BW, VL and VPOPCNTDQ, so Ice Lake, Zen 4 and later.
+enum class Feature { none, avx2, avx512, neon };
 
-// Whether this CPU has a feature.
+// Whether this CPU has a feature, and the system keeps its registers.
 bool Has(Feature feature);
 
 // What the delegate option `kernel` may say; `automatic` is the fastest variant that this CPU can run.

@@ -85,10 +85,10 @@ BConv2D::BConv2D(const BConv2DShape& shape, BConv2DEpilogue epilogue, const uint
     epilogue_.bias.resize(readable);
     out_stride_ = size_t{1} * shape_.channels_out * (epilogue_.form == OutputForm::float32 ? 4 : 1);
   }
-  PlanExpansion();
   const auto& s = shape_;
   in_place_ = s.taps() == 1 && s.groups == 1 && row_words_ == words && s.stride_height == 1 && s.stride_width == 1 &&
               s.pad_top == 0 && s.pad_left == 0 && s.out_height == s.in_height && s.out_width == s.in_width;
+  PlanExpansion();
   rows_bytes_ = plane_bytes_ > 0 || in_place_ ? 0 : RoundUp(size_t{4} * variant_.block_pixels * row_words_, kBufferAlignment);
   thread_scratch_ = rows_bytes_ + RoundUp(variant_.scratch_bytes(channels, row_words_), kBufferAlignment);
 }
@@ -97,11 +97,13 @@ void BConv2D::PlanExpansion() {
   const auto& s = shape_;
   // Pairs do not cross the end of an output row, so an odd width wastes a pixel of each row. Rows waste nothing, but
   // gathering them costs about as much as multiplying by 24 channels.
-  const bool wasteful = s.out_width % 2 * s.channels_out > int64_t{24} * s.out_width;
-  if (variant_.expansion == nullptr || s.groups != 1 || wasteful) return;
-  const int pairs = (s.out_width + 1) / 2;
+  if (variant_.expansion == nullptr || s.groups != 1) return;
+  const int together = variant_.expansion->together, origins = (s.out_width + together - 1) / together;
+  const bool wasteful = (origins * together - s.out_width) * s.channels_out > int64_t{24} * s.out_width;
+  const bool copies = variant_.expansion->word_bytes == sizeof(uint32_t);
+  if (wasteful || (copies && in_place_)) return;
   const int64_t height = int64_t{s.out_height - 1} * s.stride_height + int64_t{s.filter_height - 1} * s.dilation_height + 1;
-  const int64_t width = int64_t{2} * (pairs - 1) * s.stride_width + int64_t{s.filter_width - 1} * s.dilation_width + 1;
+  const int64_t width = int64_t{together} * (origins - 1) * s.stride_width + int64_t{s.filter_width - 1} * s.dilation_width + 1;
   // A far dilation of a small input would be padding for the most part.
   if (height > kMostPlane || width > kMostPlane || height * width > 4 * int64_t{s.in_height} * s.in_width + 4096) return;
   plane_height_ = static_cast<int>(height);
@@ -184,9 +186,10 @@ void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadP
                                  scratch + y * line_bytes);
       }
     });
-    in_blocks(s.out_height * ((s.out_width + 1) / 2), 2, variant_.block_pixels / 2,
+    const int together = variant_.expansion->together;
+    in_blocks(s.out_height * ((s.out_width + together - 1) / together), 4 / together, variant_.block_pixels / together,
               [&](uint8_t* mine, int first, int count) {
-                RunPairs(scratch, out + size_t{1} * batch * s.out_height * s.out_width * out_stride_, mine, first, count);
+                RunPlane(scratch, out + size_t{1} * batch * s.out_height * s.out_width * out_stride_, mine, first, count);
               });
   }
 }
@@ -346,23 +349,32 @@ void BConv2D::RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, 
   }
 }
 
-void BConv2D::RunPairs(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int pairs) const {
+void BConv2D::RunPlane(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int count) const {
   const auto& s = shape_;
   const size_t pixel_bytes = s.in_words() * variant_.expansion->word_bytes;
-  const int row_pairs = (s.out_width + 1) / 2;
-  const uint8_t* origins[kMostPixels / 2];
+  const int together = variant_.expansion->together, row_origins = (s.out_width + together - 1) / together;
+  const size_t out_stride = out_stride_, line_step = s.stride_height * plane_width_ * pixel_bytes;
+  const size_t step = together * s.stride_width * pixel_bytes;
+  const bool corrected = s.zero_padding;
+  const int out_width = s.out_width;
+  const uint8_t* origins[kMostPixels];
   Targets targets;
-  for (int p = 0; p < pairs; ++p) {
-    const int y = (first + p) / row_pairs, x = (first + p) % row_pairs * 2;
-    origins[p] = plane + (size_t{1} * y * s.stride_height * plane_width_ + x * s.stride_width) * pixel_bytes;
-    for (int half = 0; half < 2; ++half) {
-      const bool real = x + half < s.out_width;
-      targets.outs[2 * p + half] = real ? output + (size_t{1} * y * s.out_width + x + half) * out_stride_ : nullptr;
-      targets.corrections[2 * p + half] = real ? Correction(y, x + half) : nullptr;
+  int y = first / row_origins, x = first % row_origins * together, i = 0;
+  uint8_t* out = output + (size_t{1} * y * out_width + x) * out_stride;
+  for (int p = 0; p < count; ++p) {
+    origins[p] = plane + y * line_step + x / together * step;
+    for (int end = x + together; x < end; ++x, ++i) {
+      const bool real = x < out_width;
+      targets.outs[i] = real ? out : nullptr;
+      targets.corrections[i] = real && corrected ? Correction(y, x) : nullptr;
+      if (real) out += out_stride;
     }
+    if (x < out_width) continue;
+    x = 0;
+    ++y;
   }
   BConv2DBlock block{};
-  block.pixels = 2 * pairs;
+  block.pixels = together * count;
   block.words = row_words_;
   block.origins = origins;
   block.segments = segments_.data();

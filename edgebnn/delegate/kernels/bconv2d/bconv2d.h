@@ -51,8 +51,8 @@ struct BConv2DBlock {
   int pixels;
   const uint32_t* rows;  // [pixels][words]: the input bits under the filter; taps outside and the tail are zero
   int words;
-  // Instead of rows (rows == nullptr), where the variant has expanded the input: pixel pair p reads segment i at
-  // origins[p] + segments[i], and all segments, one behind the other, are its row.
+  // Instead of rows (rows == nullptr), where the variant has expanded the input: pixel p, or pair p of pixels, reads
+  // segment i at origins[p] + segments[i], and all segments, one behind the other, are its row.
   const uint8_t* const* origins;
   const size_t* segments;
   int segment_count, segment_words;
@@ -66,15 +66,16 @@ struct BConv2DBlock {
   const float* bias;          // the same
   const int32_t* thresholds;  // the same
   int first_channel;          // of the group
-  uint8_t* const* outs;       // per pixel: its channel 0 of the first group; nullptr: compute and drop
+  uint8_t* const* outs;       // per pixel: its channel 0 of the first group; nullptr, the partner of none: drop
   uint8_t* scratch;           // scratch_bytes
 };
 
-// How a variant expands the input once for all taps, if it does; its pixels then come in pairs of neighbours.
+// How a variant expands the input once for all taps, if it does.
 struct BConv2DExpansion {
+  int together;       // 2: the pixels come in pairs of neighbours, and an expanded word stands for two; else 1
   size_t word_bytes;  // of an expanded word
-  // Expands `columns` pairs of pixels (x, x + partner), x from `first` on, of an input line [width][words]; pixels
-  // outside of it are +1, and so are all when `line` is nullptr.
+  // Expands `columns` pixels, or pairs of pixels (x, x + partner), x from `first` on, of an input line [width][words];
+  // pixels outside of it are +1, and so are all when `line` is nullptr.
   void (*line)(const uint32_t* line, int width, int words, int first, int partner, int columns, uint8_t* out);
 };
 
@@ -120,7 +121,7 @@ class BConv2D {
   void PlanExpansion();
   void PlanCorrections(const uint32_t* filter);
   void RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const;
-  void RunPairs(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int pairs) const;
+  void RunPlane(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int count) const;
   void RunVariant(BConv2DBlock block, const Targets& targets, int group) const;
   const int32_t* Correction(int y, int x) const;
 

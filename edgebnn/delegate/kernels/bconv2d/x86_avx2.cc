@@ -312,7 +312,7 @@ void Run(const BConv2DBlock& block) {
   }
 }
 
-constexpr BConv2DExpansion kExpansion = {16, ExpandLine};
+constexpr BConv2DExpansion kExpansion = {2, 16, ExpandLine};
 
 }  // namespace
 
