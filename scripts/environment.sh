@@ -41,3 +41,13 @@ pip_install() {
   shift
   "$folder/bin/python" -m pip install -qq --disable-pip-version-check "$@"
 }
+
+# use_zig: puts the compiler of the wheels, CMake and Ninja first in PATH, in versions that scripts/wheels pins; for
+# scripts/wheels/zig.cmake. Needs Python only; all it makes lies in build/wheels/.
+use_zig() {
+  local tools=$PWD/build/wheels/tools pins=scripts/wheels/requirements.txt
+  export ZIG_GLOBAL_CACHE_DIR=$PWD/build/wheels/zig-cache ZIG_LOCAL_CACHE_DIR=$PWD/build/wheels/zig-cache
+  make_venv "$tools" "$(find_python 3.11 3.12 3.13 3.10 || die "expected Python 3.10 to 3.13, found none: install python3")"
+  cmp -s "$pins" "$tools/installed" || { pip_install "$tools" --requirement "$pins" && cp "$pins" "$tools/installed"; }
+  export PATH=$tools/bin:$PATH
+}
