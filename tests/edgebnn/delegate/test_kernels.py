@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import platform
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,3 +265,21 @@ def test_bmaxpool(
         got = np.zeros_like(expected)
         if library().edgebnn_bmaxpool(index, shape, pointer(images), pointer(got)) == 0:
             np.testing.assert_array_equal(got, expected, err_msg=name)
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="expected x86_64: other machines name their features otherwise"
+)
+def test_x86_variants_run_where_linux_reports_their_features() -> None:
+    needs = {"x86_avx2": {"avx2"}, "x86_avx512": {"avx512f", "avx512bw", "avx512vl", "avx512_vpopcntdq"}}
+    line = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    reported = set(line.partition(":")[2].split())
+    row, word = np.zeros(32, np.float32), np.zeros(1, np.uint32)
+    runs = {
+        name
+        for index, name in variants("quantize")
+        if library().edgebnn_quantize(index, 0, pointer(row), 0, ctypes.c_size_t(1), 32, pointer(word)) == 0
+    }
+    x86 = {name for _, name in variants("quantize") if name.startswith("x86_")}
+    assert x86 == set(needs)
+    assert runs & x86 == {name for name in x86 if needs[name] <= reported}
