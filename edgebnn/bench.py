@@ -23,6 +23,7 @@ import numpy.typing as npt
 from edgebnn.delegate.loader import load_delegate
 from edgebnn.errors import ModelError, ParityError
 from edgebnn.inspection.graph import Network, parse
+from edgebnn.instruction_set import hold_to_avx2
 from edgebnn.profiling import Profile, profile_parts
 from edgebnn.runtime.model import read_model
 
@@ -82,6 +83,7 @@ class Result:
 
     model: str
     threads: int
+    isa: str
     rounds: int
     rows: list[Row]
     notes: list[str]
@@ -111,6 +113,8 @@ class Result:
         ]
         clock = "CPU time" if self.clock == "cpu" else "wall-clock time"
         threads = f"{self.threads} thread" + ("s" if self.threads > 1 else "")
+        if self.isa != "native":
+            threads += f", nothing wider than {self.isa}"
         lines = [f"{self.model}: {threads}, median of {self.rounds} rounds, ratios of {clock}"]
         widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
         for row in [header, *cells]:
@@ -125,6 +129,9 @@ class Result:
         return "\n".join(lines)
 
 
+KERNEL_OF = {"native": "auto", "avx2": "avx2"}
+"""What `edgebnn bench --isa` offers, and what the delegate's option `kernel` then says."""
+
 LoadPeer = Callable[[str, bytes, list[Array], int], Candidate]
 """Name, model, inputs in the graph's order, threads -> the peer; ModelError when it refuses the model."""
 
@@ -135,11 +142,17 @@ def bench(
     peers: Sequence[str] = (),
     load_peer: LoadPeer | None = None,
     num_threads: int = 1,
+    isa: str = "native",
     seconds: float = 5,
     profile: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Print a table, or a line of JSON, for each model; ParityError when a result is wrong."""
+    """Print a table, or a line of JSON, for each model; ParityError when a result is wrong.
+
+    isa="avx2" holds the delegate and LiteRT's XNNPACK to it, for as long as the process lives.
+    """
+    if isa == "avx2":
+        hold_to_avx2()
     for model in models:
         name, content = read_model(model)
         result = run(
@@ -148,6 +161,7 @@ def bench(
             peers=peers,
             load_peer=load_peer,
             num_threads=num_threads,
+            isa=isa,
             seconds=seconds,
             profile=profile,
         )
@@ -161,13 +175,15 @@ def run(
     peers: Sequence[str] = (),
     load_peer: LoadPeer | None = None,
     num_threads: int = 1,
+    isa: str = "native",
     seconds: float = 5,
     profile: bool = False,
 ) -> Result:
     """Load all candidates, check them, then time them for about `seconds`."""
     network = parse(content)
     inputs = draw_inputs(network)
-    ours = LiteRt(name, content, num_threads=num_threads, delegate={})
+    options = {"kernel": KERNEL_OF[isa]}
+    ours = LiteRt(name, content, num_threads=num_threads, delegate=options)
     outputs = ours.run(inputs)
     candidates = [Candidate(OURS, ours.invoke, lambda got: _check_kernels(name, content, inputs, got))]
     notes = []
@@ -186,10 +202,11 @@ def run(
     return Result(
         model=name,
         threads=num_threads,
+        isa=isa,
         rounds=len(times[OURS].cpu_ms),
         rows=make_rows(candidates, times, checks, clock="cpu" if num_threads == 1 else "wall"),
         notes=notes,
-        profile=_profile(name, content, network, inputs, num_threads, seconds) if profile else None,
+        profile=_profile(name, content, network, inputs, num_threads, options, seconds) if profile else None,
     )
 
 
@@ -312,10 +329,16 @@ def _check_kernels(name: str, content: bytes, inputs: list[Array], outputs: list
 
 
 def _profile(
-    name: str, content: bytes, network: Network, inputs: list[Array], num_threads: int, seconds: float
+    name: str,
+    content: bytes,
+    network: Network,
+    inputs: list[Array],
+    num_threads: int,
+    options: dict[str, str],
+    seconds: float,
 ) -> Profile:
     def load(part: bytes) -> LiteRt:
-        return LiteRt(f"a part of {name}", part, num_threads=num_threads, delegate={})
+        return LiteRt(f"a part of {name}", part, num_threads=num_threads, delegate=options)
 
     parts, runners = profile_parts(content, network, inputs, load)
     steps = [Candidate(OURS, load(content).invoke, lambda got: "")]

@@ -149,6 +149,12 @@ def detect(
     raise typer.Exit(run(sources, model=model, min_score=min_score, threads=threads, save=save, as_json=as_json))
 
 
+def _isa(value: str) -> str:
+    if value not in ("native", "avx2"):
+        raise typer.BadParameter(f"expected native or avx2, got {value}")
+    return value
+
+
 def _seconds(value: float) -> float:
     if not 0 < value <= 3600:
         raise typer.BadParameter(f"expected seconds above 0 and up to 3600, got {value}")
@@ -163,6 +169,10 @@ def bench(
         typer.Option(metavar="PEER,...", help="out of lce, lce-indirect, xnnpack-fp32, xnnpack-int8"),
     ] = None,
     threads: Threads = 1,
+    isa: Annotated[
+        str,
+        typer.Option(metavar="native|avx2", callback=_isa, help="avx2: nothing wider in the delegate and in XNNPACK"),
+    ] = "native",
     seconds: Annotated[float, typer.Option(callback=_seconds, help="time to spend on a model")] = 5,
     profile: Annotated[bool, typer.Option("--profile", help="time of each partition and operator too")] = False,
     as_json: Json = False,
@@ -186,6 +196,7 @@ def bench(
         peers=peers,
         load_peer=load,
         num_threads=threads,
+        isa=isa,
         seconds=seconds,
         profile=profile,
         as_json=as_json,

@@ -27,7 +27,8 @@ def delegate_path() -> Path:
 def load_delegate(*, num_threads: int = 1, **options: str) -> Delegate:
     """A delegate for `experimental_delegates=[...]` of ai_edge_litert, tflite_runtime or tf.lite.
 
-    num_threads: 1 to 64, for the binary ops; kernel="auto" (default), "portable" or "reference".
+    num_threads: 1 to 64, for the binary ops; kernel="auto" (default), "avx2" (no AVX-512), "portable" or
+    "reference".
     """
     return Delegate(delegate_path(), {"num_threads": str(num_threads), **options})
 

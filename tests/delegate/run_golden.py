@@ -74,7 +74,7 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runtime", choices=list(RUNTIMES), default="ai_edge_litert")
-    parser.add_argument("--kernel", choices=("auto", "portable", "reference"), default="auto")
+    parser.add_argument("--kernel", choices=("auto", "avx2", "portable", "reference"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="threads of the delegate")
     options = parser.parse_args()
     from edgebnn.delegate.loader import load_delegate

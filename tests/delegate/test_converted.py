@@ -12,12 +12,13 @@ import edgebnn
 
 from . import converted, judge, lce
 from .flatfile import input_arrays, with_signed_values
+from .kernels import KERNELS
 from .run_golden import invoke
 
 pytestmark = pytest.mark.skipif(lce.extension() is None, reason="larq-compute-engine is not installed")
 
 
-@pytest.mark.parametrize("kernel", ["auto", "portable", "reference"])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", converted.MODELS)
 def test_equals_lce(name: str, kernel: str, converted_models: dict[str, bytes]) -> None:
     model = converted_models[name]

@@ -14,12 +14,13 @@ from ai_edge_litert.interpreter import Interpreter
 import edgebnn
 
 from . import lce, make_golden, run_golden
+from .kernels import KERNELS
 from .run_golden import GOLDEN
 
 needs_lce = pytest.mark.skipif(lce.extension() is None, reason="larq-compute-engine is not installed")
 
 
-@pytest.mark.parametrize("kernel", ["auto", "portable", "reference"])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", make_golden.GRID + make_golden.CONVERTED)
 def test_passes(name: str, kernel: str) -> None:
     delegate = edgebnn.load_delegate(kernel=kernel)

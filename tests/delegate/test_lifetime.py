@@ -19,6 +19,7 @@ import edgebnn
 
 from . import grid, judge
 from .cases import Case, Conv, Draw, Sketch
+from .kernels import KERNELS
 from .run_golden import invoke
 
 BITS = Conv(type="bits")
@@ -70,7 +71,7 @@ def _wrong(outputs: Sequence[judge.Array], case: Case) -> str:
     return "; ".join(filter(None, (judge.difference(outputs, wanted) for wanted in judge.expected(case).values())))
 
 
-@pytest.mark.parametrize("kernel", ["auto", "portable", "reference"])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("build", RESIZABLE)
 def test_resized_equals_a_model_of_that_shape(build: Callable[[Shape], Case], kernel: str) -> None:
     interpreter = _interpreter(build(SHAPES[0]), experimental_delegates=[edgebnn.load_delegate(kernel=kernel)])

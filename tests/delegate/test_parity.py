@@ -12,9 +12,10 @@ import edgebnn
 from edgebnn.delegate.loader import Delegate
 
 from . import grid, judge
+from .kernels import KERNELS
 from .run_golden import invoke
 
-CHOICES = [("auto", 1), ("auto", 3), ("portable", 1), ("reference", 1)]
+CHOICES = [("auto", 3), *((kernel, 1) for kernel in KERNELS)]
 
 
 @cache

@@ -104,15 +104,19 @@ def test_the_table_names_clock_rounds_checks_and_notes() -> None:
         bench.Row(OURS, 1.5, 1.75, None, OURS, "= plain loops, bit for bit"),
         bench.Row("lce", 60.0, 61.0, 40.0, OURS_ARRAYS, "= ours"),
     ]
-    result = bench.Result("net.tflite", 1, 7, rows, ["lce-indirect is left out: reason"])
+    result = bench.Result("net.tflite", 1, "native", 7, rows, ["lce-indirect is left out: reason"])
     text = result.as_text().splitlines()
     assert text[0] == "net.tflite: 1 thread, median of 7 rounds, ratios of CPU time"
     assert text[2].split() == ["edgebnn", "1.5000", "1.7500", "=", "plain", "loops,", "bit", "for", "bit"]
     assert text[3].split() == ["lce", "60.0000", "61.0000", "40.00", "=", "ours"]
     assert text[-1] == "note: lce-indirect is left out: reason"
     assert len({line.index("=") for line in text[2:4]}) == 1
-    two = bench.Result("net.tflite", 2, 7, rows, [])
-    assert two.clock == "wall" and "2 threads" in two.as_text() and "wall-clock" in two.as_text()
+    two = bench.Result("net.tflite", 2, "avx2", 7, rows, [])
+    assert (
+        two.clock == "wall"
+        and "2 threads, nothing wider than avx2, median" in two.as_text()
+        and "wall-clock" in two.as_text()
+    )
     assert json.loads(json.dumps(two.as_json()))["rows"][1]["ratio"] == 40.0
 
 
@@ -179,6 +183,7 @@ def test_the_command_measures_checks_and_profiles(network: Path, capsys: pytest.
         (("face", "--against", ","), 2, "got none"),
         (("face", "--seconds", "0"), 2, "seconds"),
         (("face", "--threads", "0"), 2, "threads"),
+        (("face", "--isa", "avx512"), 2, "expected native or avx2, got avx512"),
         ((), 2, "MODEL"),
     ],
 )

@@ -16,10 +16,11 @@ from ai_edge_litert.interpreter import Interpreter
 import edgebnn
 from tests.delegate import grid, judge, oracle
 from tests.delegate.cases import Case
+from tests.delegate.kernels import KERNELS
 from tests.delegate.refusals import REFUSALS, Refusal
 from tests.delegate.run_golden import invoke
 
-WAYS = (("auto", 1), ("auto", 2), ("portable", 1), ("reference", 1))  # kernel, threads
+WAYS = (("auto", 2), *((kernel, 1) for kernel in KERNELS))  # kernel, threads
 
 
 def run(case: Case, kernel: str, threads: int) -> list[judge.Array]:

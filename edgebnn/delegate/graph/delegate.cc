@@ -37,7 +37,11 @@ Choice ParseKernel(const std::string& value) {
   if (value == "auto") return Choice::automatic;
   if (value == "portable") return Choice::portable;
   if (value == "reference") return Choice::reference;
-  throw Refusal("option kernel is '" + value + "', expected auto, portable or reference");
+  if (value == "avx2") {
+    Require(Has(Feature::avx2), "option kernel is 'avx2', which this CPU does not have, expected auto");
+    return Choice::avx2;
+  }
+  throw Refusal("option kernel is '" + value + "', expected auto, avx2, portable or reference");
 }
 
 }  // namespace

@@ -63,4 +63,10 @@ bool Has(Feature feature) {
   return false;
 }
 
+bool Admits(Choice choice, Feature feature) {
+  const bool wanted = feature == Feature::none || choice == Choice::automatic ||
+                      (choice == Choice::avx2 && feature == Feature::avx2);
+  return wanted && Has(feature);
+}
+
 }  // namespace edgebnn

@@ -32,10 +32,18 @@ def test_file_that_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ({"num_threads": 0}, "num_threads is '0', expected 1 to 64"),
         ({"num_threads": 65}, "num_threads is '65', expected 1 to 64"),
         ({"num_threads": "two"}, "num_threads is 'two'"),
-        ({"kernel": "fast"}, "kernel is 'fast', expected auto, portable or reference"),
+        ({"kernel": "fast"}, "kernel is 'fast', expected auto, avx2, portable or reference"),
         ({"speed": "11"}, "option 'speed' is unknown"),
     ],
 )
 def test_options_are_refused_by_name(options: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         edgebnn.load_delegate(**options)  # type: ignore[arg-type]
+
+
+def test_avx2_is_refused_where_the_cpu_lacks_it() -> None:
+    if "avx2" in Path("/proc/cpuinfo").read_text().split():
+        assert edgebnn.load_delegate(kernel="avx2")._get_native_delegate_pointer()
+    else:
+        with pytest.raises(InputError, match="kernel is 'avx2', which this CPU does not have, expected auto"):
+            edgebnn.load_delegate(kernel="avx2")

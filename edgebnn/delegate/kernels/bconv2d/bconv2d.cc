@@ -26,8 +26,8 @@ bool Takes(const BConv2DVariant& variant, const BConv2DShape& shape, OutputForm 
 
 const BConv2DVariant& SelectBConv2D(const BConv2DShape& shape, OutputForm form, Choice choice) {
   const auto& variants = BConv2DVariants();
-  size_t best = choice == Choice::reference ? 0 : choice == Choice::portable ? 1 : variants.size() - 1;
-  while (best > 0 && !Takes(*variants[best], shape, form)) --best;
+  size_t best = choice == Choice::reference ? 0 : variants.size() - 1;
+  while (best > 0 && !(Admits(choice, variants[best]->feature) && Takes(*variants[best], shape, form))) --best;
   return *variants[best];
 }
 
