@@ -1,11 +1,12 @@
 """An anchor-free binarized face detector: float stem, binary residual blocks, two-step neck, float heads.
 
-Every binary convolution is sign -> 3x3 -> ReLU -> BatchNorm with one-padding (the order of QuickNet), which
-Larq Compute Engine turns into a single LceBconv2d.
+Every binary convolution is sign -> 3x3 -> activation -> BatchNorm with one-padding (the order of QuickNet). With ReLU,
+Larq Compute Engine makes a single LceBconv2d of it; PReLU and the BatchNorm behind it stay operators of their own.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
@@ -33,6 +34,9 @@ class FaceNetwork(pydantic.BaseModel):
     scales: Annotated[
         tuple[float, float, float], Field(description="a distance is exp(t) * stride * scale input pixels")
     ] = (1.1, 1.3, 1.6)
+    activation: Annotated[
+        Literal["relu", "prelu"], Field(description="behind binary convolutions; prelu learns a slope a channel")
+    ] = "relu"
     bn_momentum: Annotated[float, Field(gt=0, lt=1)] = 0.97
 
 
@@ -45,7 +49,7 @@ def build_face_network(parameters: FaceNetwork, *, width: int, height: int, like
     for side in (width, height):
         if side <= 0 or side % STRIDES[-1]:
             raise ValueError(f"expected a width and height that are multiples of {STRIDES[-1]}, got {width} x {height}")
-    build = _Builder(parameters.bn_momentum, {} if like is None else {layer.name: layer for layer in like.layers})
+    build = _Builder(parameters, {} if like is None else {layer.name: layer for layer in like.layers})
     at8, at16, at32 = parameters.channels
     image = tf.keras.Input((height, width, 3), name="image")
     x = build.stem(image, parameters.stem, "stem")
@@ -58,11 +62,35 @@ def build_face_network(parameters: FaceNetwork, *, width: int, height: int, like
     return tf.keras.Model(image, outputs, name="face")
 
 
+def take_weights(network: Any, other: Any) -> list[str]:
+    """Copy the weights of `other`, a face network of the same channels, into `network`, which may have grown.
+
+    What only `network` has starts so that it changes nothing: PReLU as ReLU, blocks as the identity. Returns the names
+    of these layers; ValueError when `other` has something else.
+    """
+    theirs = {layer.name: layer.get_weights() for layer in other.layers}
+    ours = {layer.name: layer for layer in network.layers}
+    if strange := [name for name, weights in theirs.items() if weights and name not in ours]:
+        raise ValueError(f"it has a layer {strange[0]}, which this network lacks")
+    grown = []
+    for name, layer in ours.items():
+        if theirs.get(name):
+            layer.set_weights(theirs[name])
+        elif layer.weights:
+            grown.append(name)
+            if not re.search(r"_block\d+_", name) and not name.endswith("_prelu"):
+                raise ValueError(f"it lacks the layer {name}")
+            if name.endswith("_bn"):
+                layer.gamma.assign(tf.zeros_like(layer.gamma))
+    return grown
+
+
 class _Builder:
     """Parts of the network, made of the layers in `known` where their name stands there."""
 
-    def __init__(self, momentum: float, known: dict[str, Any]) -> None:
-        self.momentum = momentum
+    def __init__(self, parameters: FaceNetwork, known: dict[str, Any]) -> None:
+        self.momentum = parameters.bn_momentum
+        self.activation = parameters.activation
         self.known = known
 
     def layer(self, kind: Any, name: str, *arguments: Any, **options: Any) -> Any:
@@ -86,8 +114,10 @@ class _Builder:
             kernel_quantizer="ste_sign",
             kernel_constraint="weight_clip",
             kernel_initializer="glorot_normal",
-            activation="relu",
+            activation="relu" if self.activation == "relu" else None,
         )(x)
+        if self.activation == "prelu":  # from slope 0: a network with ReLU goes on as it was
+            x = self.layer(tf.keras.layers.PReLU, f"{name}_prelu", shared_axes=[1, 2])(x)
         return self.norm(x, name)
 
     def pointwise(self, x: Any, channels: int, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ from edgebnn.data.pipeline import Shape, batches, shape_at
 from edgebnn.data.targets import Range, cell_centres
 from edgebnn.errors import DataError
 from edgebnn.models import MODELS
-from edgebnn.models.face import STRIDES
+from edgebnn.models.face import STRIDES, take_weights
+from edgebnn.training.bfloat16 import bfloat16
 from edgebnn.training.checkpoints import State, save_state, write_atomically, write_csv
 from edgebnn.training.interrupts import stopping
 from edgebnn.training.losses import detection_loss, flatten_outputs
@@ -76,26 +78,30 @@ class Loop:
         return tf.function(step, reduce_retracing=True)
 
     def load_weights(self, file: Path) -> None:
-        """Take the weights of a .keras file of the same network; DataError when they do not fit."""
+        """Take the weights of a .keras file of the same network, or of one it has grown from; else DataError."""
         try:
-            other = tf.keras.models.load_model(file, compile=False)
-            self.network.set_weights(other.get_weights())
+            grown = take_weights(self.network, tf.keras.models.load_model(file, compile=False))
         except (OSError, ValueError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{file} does not fit recipe {self.recipe.name}: {first}") from None
+        if grown:
+            print(f"edgebnn: new beside {file}: {', '.join(grown)}", file=sys.stderr)
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then a cosine that ends with the last step."""
-        how, total = self.recipe.optimizer, self.recipe.schedule.epochs * self.recipe.schedule.steps
+        """Learning rate of a step: linear warm-up, constant until the decay, then a cosine that ends with the last."""
+        how, plan = self.recipe.optimizer, self.recipe.schedule
+        total = plan.epochs * plan.steps
+        begin = how.warmup_steps if how.decay_epochs is None else total - how.decay_epochs * plan.steps
         if step < how.warmup_steps:
             return how.rate * (step + 1) / how.warmup_steps
-        share = (step - how.warmup_steps) / max(total - how.warmup_steps, 1)
+        share = max(step - begin, 0) / max(total - begin, 1)
         return float(how.final_rate + (how.rate - how.final_rate) * (1 + np.cos(np.pi * min(share, 1))) / 2)
 
     def fingerprint(self) -> str:
-        """What must not change between the parts of a run: all of the recipe but its length, and the data."""
+        """What must not change between the parts of a run: all of the recipe but its length and decay, and the data."""
         text = self.recipe.model_dump(mode="json")
-        del text["schedule"]["epochs"], text["batches"]["workers"], text["batches"]["cache_mb"]
+        del text["schedule"]["epochs"], text["optimizer"]["decay_epochs"]
+        del text["batches"]["workers"], text["batches"]["cache_mb"]
         sha = hashlib.sha256(json.dumps(text, sort_keys=True).encode())
         for item in self.train.items:
             sha.update(item.file.name.encode() + item.boxes.tobytes() + item.ignore.tobytes())
@@ -160,7 +166,8 @@ class Loop:
         with board.as_default(), stopping() as stop, progress:
             bar = progress.add_task("training", total=total, completed=state.step)
             for images, targets in data:
-                self._take_step(state, shape_at(state.step, self.shapes, every).side, images, targets)
+                with bfloat16(self.recipe.optimizer.bfloat16):
+                    self._take_step(state, shape_at(state.step, self.shapes, every).side, images, targets)
                 progress.update(bar, completed=state.step)
                 if state.step % plan.steps == 0:
                     self._end_epoch(state, prepared, console, time.monotonic() - began)

@@ -66,6 +66,10 @@ class Optimizer(_Strict):
     rate: Annotated[float, Field(gt=0)] = 1e-2
     final_rate: Annotated[float, Field(ge=0)] = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 150
+    decay_epochs: Annotated[
+        int | None, Field(ge=1, description="the cosine's length at the end of the run; all of it when absent")
+    ] = None
+    bfloat16: Annotated[bool, Field(description="convolutions in bfloat16; weights and sums stay float32")] = False
     clipnorm: Annotated[float, Field(gt=0)] = 10.0
 
 

@@ -9,6 +9,7 @@ if find_spec("larq") is None:
     pytest.skip("needs the extra [train]", allow_module_level=True)
 
 from edgebnn.models import MODELS, FaceNetwork, build_face_network
+from edgebnn.models.face import take_weights
 
 import tensorflow as tf  # isort: skip
 
@@ -79,3 +80,67 @@ def test_parameters_are_checked(wrong: dict[str, object]) -> None:
 def test_models_by_name() -> None:
     parameters, build = MODELS["face"]
     assert parameters is FaceNetwork and build is build_face_network
+
+
+def test_a_network_with_prelu_converts_with_every_binary_layer_binary() -> None:
+    import larq_compute_engine as lce
+
+    from edgebnn.inspection.graph import parse
+
+    model = build_face_network(SMALL.model_copy(update={"activation": "prelu"}), width=64, height=64)
+    for layer in model.layers:
+        if layer.name.endswith("_prelu"):
+            layer.set_weights([np.full_like(layer.get_weights()[0], 0.2)])
+    operators = [operator.name for operator in parse(bytes(lce.convert_keras_model(model))).main.operators]
+    binary = sum(type(layer).__name__ == "QuantConv2D" for layer in model.layers)
+    assert operators.count("LceBconv2d") == operators.count("PRELU") == binary == 7
+    assert "LceDequantize" not in operators
+
+
+def trained(parameters: FaceNetwork) -> tf.keras.Model:
+    """A network whose weights are drawn, batch norm statistics too."""
+    model = build_face_network(parameters, width=64, height=64)
+    random = np.random.default_rng(3)
+    model.set_weights([random.uniform(0.1, 1, w.shape) for w in model.get_weights()])
+    return model
+
+
+def test_a_grown_network_does_what_the_small_one_did() -> None:
+    small = trained(SMALL)
+    more = {"activation": "prelu", "blocks": (2, 1, 2)}
+    grown = build_face_network(SMALL.model_copy(update=more), width=64, height=64)
+    new = take_weights(grown, small)
+    assert [name for name in new if name.endswith("_binary")] == [
+        "stage8_block2_binary",
+        "stage16_block1_binary",
+        "stage32_block2_binary",
+    ]
+    image = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
+    outputs = grown(image)
+    for name, value in small(image).items():
+        np.testing.assert_array_equal(value, outputs[name])
+
+
+def test_weights_of_the_same_network_are_taken_whole() -> None:
+    small, other = trained(SMALL), build_face_network(SMALL, width=96, height=64)
+    assert take_weights(other, small) == []
+    for a, b in zip(small.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ({}, {"blocks": (2, 0, 1)}, "stage8_block2"),
+        ({}, {"activation": "prelu"}, "stage8_down_prelu"),
+        ({}, {"channels": (32, 64, 64)}, "has a layer stage16_skip"),
+        ({"stem": 12}, {}, "shape"),
+        ({"channels": (32, 64, 64)}, {"channels": (32, 32, 32)}, "lacks the layer stage16_skip"),
+    ],
+)
+def test_weights_that_do_not_fit(ours: dict[str, object], theirs: dict[str, object], said: str) -> None:
+    network, other = (
+        build_face_network(SMALL.model_copy(update=change), width=64, height=64) for change in (ours, theirs)
+    )
+    with pytest.raises(ValueError, match=said):
+        take_weights(network, other)

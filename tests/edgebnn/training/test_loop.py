@@ -27,6 +27,18 @@ def test_learning_rate_warms_up_and_ends_low() -> None:
     assert (np.diff(rates[10:]) < 0).all()
 
 
+def test_learning_rate_stays_until_its_decay() -> None:
+    how = recipe(
+        optimizer={"rate": 0.01, "final_rate": 1e-4, "warmup_steps": 5, "decay_epochs": 2},
+        schedule={"epochs": 6, "steps": 10},
+    )
+    rates = [Loop.rate(SimpleNamespace(recipe=how), step) for step in range(61)]
+    np.testing.assert_allclose(rates[4:41], 0.01)
+    assert rates[50] == pytest.approx((0.01 + 1e-4) / 2)
+    assert rates[60] == pytest.approx(1e-4)
+    assert (np.diff(rates[40:]) < 0).all()
+
+
 @pytest.mark.parametrize("every", [0, 1, 3])
 def test_crops_are_counted(every: int) -> None:
     how = recipe(batches={"size": 5, "large_size": 2, "large_every": every})
