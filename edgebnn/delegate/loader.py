@@ -24,13 +24,14 @@ def delegate_path() -> Path:
     return path
 
 
-def load_delegate(*, num_threads: int = 1, **options: str) -> Delegate:
+def load_delegate(*, num_threads: int = 1, **options: str | int) -> Delegate:
     """A delegate for `experimental_delegates=[...]` of ai_edge_litert, tflite_runtime or tf.lite.
 
-    num_threads: 1 to 64, for the binary ops; kernel="auto" (default), "avx2" (no AVX-512), "portable" or
-    "reference".
+    num_threads: 1 to 64; kernel="auto" (default), "avx2" (no AVX-512), "portable" or "reference"; fuse=1 (default) also
+    takes the float ops between binary ones, 0 the binary ones alone.
     """
-    return Delegate(delegate_path(), {"num_threads": str(num_threads), **options})
+    texts = {name: str(value) for name, value in options.items()}
+    return Delegate(delegate_path(), {"num_threads": str(num_threads), **texts})
 
 
 class Delegate:
@@ -53,7 +54,7 @@ class Delegate:
         self._library.tflite_plugin_destroy_delegate.restype = None
         self._pointer = create(
             text(*(name.encode() for name in options)),
-            text(*(str(value).encode() for value in options.values())),
+            text(*(value.encode() for value in options.values())),
             len(options),
             report(lambda message: problems.append(message.decode(errors="replace"))),
         )

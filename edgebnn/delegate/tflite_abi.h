@@ -29,7 +29,26 @@ enum TfLiteAllocationType : int {
   kTfLiteLastKnownAllocation = 15,
 };
 
-enum { kTfLiteBuiltinCustom = 32, kTfLiteOptionalTensor = -1, kTfLiteDelegateFlagsAllowDynamicTensors = 1 };
+enum { kTfLiteOptionalTensor = -1, kTfLiteDelegateFlagsAllowDynamicTensors = 1 };
+
+enum TfLiteBuiltin : int {  // the schema's BuiltinOperator
+  kTfLiteBuiltinAdd = 0,
+  kTfLiteBuiltinAveragePool2d = 1,
+  kTfLiteBuiltinConcatenation = 2,
+  kTfLiteBuiltinMaxPool2d = 17,
+  kTfLiteBuiltinMul = 18,
+  kTfLiteBuiltinRelu = 19,
+  kTfLiteBuiltinReluN1To1 = 20,
+  kTfLiteBuiltinRelu6 = 21,
+  kTfLiteBuiltinResizeBilinear = 23,
+  kTfLiteBuiltinCustom = 32,
+  kTfLiteBuiltinPad = 34,
+  kTfLiteBuiltinSub = 41,
+  kTfLiteBuiltinDiv = 42,
+  kTfLiteBuiltinPrelu = 54,
+  kTfLiteBuiltinResizeNearestNeighbor = 97,
+  kTfLiteBuiltinLeakyRelu = 98,
+};
 
 struct TfLiteIntArray {
   int size;
@@ -71,6 +90,32 @@ struct TfLiteNode {
   void* builtin_data;
   const void* custom_initial_data;
   int custom_initial_data_size;
+};
+
+// What builtin_data points to: the fields that we read, which lead each struct.
+
+struct TfLiteActivationParams {  // of ADD, SUB, MUL, DIV
+  int activation;
+};
+
+struct TfLitePoolParams {
+  int padding;  // 1 SAME, 2 VALID
+  int stride_width, stride_height;
+  int filter_width, filter_height;
+  int activation;
+};
+
+struct TfLiteConcatenationParams {
+  int axis;
+  int activation;
+};
+
+struct TfLiteLeakyReluParams {
+  float alpha;
+};
+
+struct TfLiteResizeParams {  // of both resizes; bools of the host
+  uint8_t align_corners, half_pixel_centers;
 };
 
 struct TfLiteDelegateParams {
@@ -121,7 +166,16 @@ struct TfLiteDelegate {
 
 }  // extern "C"
 
+static_assert(offsetof(TfLitePoolParams, stride_width) == 4 && offsetof(TfLitePoolParams, stride_height) == 8 &&
+                  offsetof(TfLitePoolParams, filter_width) == 12 && offsetof(TfLitePoolParams, filter_height) == 16 &&
+                  offsetof(TfLitePoolParams, activation) == 20,
+              "TfLitePoolParams is not laid out as the runtimes expect");
+static_assert(offsetof(TfLiteConcatenationParams, activation) == 4 && sizeof(bool) == 1 &&
+                  offsetof(TfLiteResizeParams, half_pixel_centers) == 1,
+              "parameters of builtin ops are not laid out as the runtimes expect");
 #if UINTPTR_MAX == UINT64_MAX
+static_assert(offsetof(TfLiteNode, builtin_data) == 40 && offsetof(TfLiteTensor, dims_signature) == 104,
+              "TfLiteNode or TfLiteTensor is not laid out as the runtimes expect");
 static_assert(sizeof(TfLiteTensor) == 112 && offsetof(TfLiteTensor, data) == 8 && offsetof(TfLiteTensor, dims) == 16 &&
                   offsetof(TfLiteTensor, params) == 24 && offsetof(TfLiteTensor, allocation_type) == 32 &&
                   offsetof(TfLiteTensor, bytes) == 40 && offsetof(TfLiteTensor, quantization) == 80,

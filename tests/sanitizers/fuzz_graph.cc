@@ -124,7 +124,18 @@ class Builder {
   }
 
   void Node(const char* name, const std::vector<int>& inputs, int output, const Entries& options = {}) {
-    graph_.nodes.push_back({name, inputs, {output}, options.empty() ? std::vector<uint8_t>() : Map(options)});
+    graph_.nodes.push_back({name, inputs, {output}, options.empty() ? std::vector<uint8_t>() : Map(options), 0, {}});
+    Finish(output);
+  }
+
+  void Builtin(int code, const std::vector<int>& inputs, int output, const std::vector<int32_t>& params) {
+    std::vector<uint8_t> octets(4 * params.size());
+    if (!params.empty()) std::memcpy(octets.data(), params.data(), octets.size());
+    graph_.nodes.push_back({"", inputs, {output}, {}, code, octets});
+    Finish(output);
+  }
+
+  void Finish(int output) {
     if (bytes_.Below(8) == 0) graph_.outputs.push_back(output);
     last_ = output;
   }
@@ -134,6 +145,8 @@ class Builder {
     const int kind = bytes_.Below(8);
     if (kind == 0) {  // an op of the host
       Node("", {last_}, Tensor(input.type, input.dims));
+    } else if (input.type == kTfLiteFloat32 && kind < 5) {
+      Glue(input);
     } else if (input.type != kTfLiteInt32) {
       channels_ = input.dims.back();
       Node("LceQuantize", {last_}, Tensor(kTfLiteInt32, {1, 1, 1, Words()}));
@@ -178,6 +191,66 @@ class Builder {
                              {"stride_height", bytes_.Between(1, 3)},
                              {"stride_width", bytes_.Between(1, 3)}};
     Node("LceBconv2d", {input, filter, multiplier, bias, thresholds}, output, options);
+  }
+
+  // A builtin float op; its second operand is a constant or a tensor of the same shape from before.
+  void Glue(const HostTensor& input) {
+    constexpr int kCodes[] = {kTfLiteBuiltinAdd,     kTfLiteBuiltinMul,       kTfLiteBuiltinSub,
+                              kTfLiteBuiltinDiv,     kTfLiteBuiltinRelu,      kTfLiteBuiltinRelu6,
+                              kTfLiteBuiltinPrelu,   kTfLiteBuiltinLeakyRelu, kTfLiteBuiltinMaxPool2d,
+                              kTfLiteBuiltinAveragePool2d, kTfLiteBuiltinConcatenation, kTfLiteBuiltinPad,
+                              kTfLiteBuiltinResizeBilinear, kTfLiteBuiltinResizeNearestNeighbor};
+    const int code = kCodes[bytes_.Below(14)], from = last_;
+    std::vector<int> dims = input.dims;
+    const auto ints = [&](const std::vector<int>& shape, const std::vector<int32_t>& values) {
+      const int tensor = Tensor(kTfLiteInt32, shape, true);
+      std::memcpy(graph_.tensors[tensor].data.data(), values.data(), 4 * values.size());
+      return tensor;
+    };
+    switch (code) {
+      case kTfLiteBuiltinAdd:
+      case kTfLiteBuiltinMul:
+      case kTfLiteBuiltinSub:
+      case kTfLiteBuiltinDiv: {
+        int other = Tensor(kTfLiteFloat32, {bytes_.Below(2) == 0 ? dims.back() : 1}, true);
+        if (bytes_.Below(2) == 0) {
+          for (int i = 0; i < from; ++i) {
+            const HostTensor& tensor = graph_.tensors[i];
+            if (tensor.type == kTfLiteFloat32 && !tensor.constant && tensor.dims == dims) other = i;
+          }
+        }
+        const bool swapped = bytes_.Below(4) == 0;
+        const std::vector<int> inputs = swapped ? std::vector<int>{other, from} : std::vector<int>{from, other};
+        return Builtin(code, inputs, Tensor(kTfLiteFloat32, dims), {bytes_.Below(4)});
+      }
+      case kTfLiteBuiltinPrelu:
+        return Builtin(code, {from, Tensor(kTfLiteFloat32, {1, 1, dims.back()}, true)}, Tensor(kTfLiteFloat32, dims), {});
+      case kTfLiteBuiltinLeakyRelu:
+        return Builtin(code, {from}, Tensor(kTfLiteFloat32, dims), {0x3e000000});
+      case kTfLiteBuiltinMaxPool2d:
+      case kTfLiteBuiltinAveragePool2d:
+        return Builtin(code, {from}, Tensor(kTfLiteFloat32, dims),
+                       {bytes_.Between(1, 2), bytes_.Between(1, 3), bytes_.Between(1, 3), bytes_.Between(1, 4),
+                        bytes_.Between(1, 4), bytes_.Below(4), 0, 0, 0, 0});
+      case kTfLiteBuiltinConcatenation: {
+        dims.back() *= 2;
+        channels_ = dims.back();
+        return Builtin(code, {from, from}, Tensor(kTfLiteFloat32, dims), {static_cast<int>(dims.size()) - 1, 0});
+      }
+      case kTfLiteBuiltinPad: {
+        std::vector<int32_t> pads(2 * dims.size());
+        for (size_t i = 2; i < pads.size() - 2; ++i) pads[i] = bytes_.Below(3);
+        const int paddings = ints({static_cast<int>(dims.size()), 2}, pads);
+        return Builtin(code, {from, paddings}, Tensor(kTfLiteFloat32, dims), {});
+      }
+      case kTfLiteBuiltinResizeBilinear:
+      case kTfLiteBuiltinResizeNearestNeighbor: {
+        const int size = ints({2}, {bytes_.Between(1, 9), bytes_.Between(1, 9)});
+        return Builtin(code, {from, size}, Tensor(kTfLiteFloat32, dims), {bytes_.Below(2) | bytes_.Below(2) << 8});
+      }
+      default:
+        return Builtin(code, {from}, Tensor(kTfLiteFloat32, dims), {});
+    }
   }
 
   int AnyTensor() { return bytes_.Between(-1, static_cast<int>(graph_.tensors.size()) - 1); }
@@ -242,6 +315,12 @@ class Builder {
       case 11:
         if (!node.options.empty()) {
           node.options[bytes_.Below(static_cast<int>(node.options.size()))] = static_cast<uint8_t>(bytes_.Next());
+        } else if (!node.params.empty()) {
+          const int32_t value = bytes_.Number();
+          const size_t at = 4 * static_cast<size_t>(bytes_.Below(static_cast<int>(node.params.size() / 4)));
+          std::memcpy(&node.params[at], &value, 4);
+        } else {
+          node.builtin = bytes_.Below(100);
         }
         break;
       case 12: {  // the value of an option

@@ -8,7 +8,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const char* name : {"LceBconv2d", "LceBMaxPool2d"}) {
     try {
-      edgebnn::MakeOp(name, data, size, edgebnn::Choice::automatic);
+      edgebnn::MakeOp({kTfLiteBuiltinCustom, name, data, static_cast<int>(size), nullptr}, edgebnn::Choice::automatic);
     } catch (const edgebnn::Refusal& refusal) {
       if (std::strlen(refusal.what()) == 0) std::abort();
     }

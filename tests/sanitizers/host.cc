@@ -91,9 +91,12 @@ class Host {
       std::copy(node.options.begin(), node.options.end(), options_.back().get());
       made.custom_initial_data = node.options.empty() ? nullptr : options_.back().get();
       made.custom_initial_data_size = static_cast<int>(node.options.size());
+      params_.push_back(std::make_unique<uint8_t[]>(node.params.size()));
+      std::copy(node.params.begin(), node.params.end(), params_.back().get());
+      made.builtin_data = node.params.empty() ? nullptr : params_.back().get();
       nodes_.push_back(made);
       TfLiteRegistration registration{};
-      registration.builtin_code = node.name.empty() ? 0 : kTfLiteBuiltinCustom;
+      registration.builtin_code = node.name.empty() ? node.builtin : kTfLiteBuiltinCustom;
       registration.custom_name = node.name.empty() ? nullptr : node.name.c_str();
       registrations_.push_back(registration);
     }
@@ -263,7 +266,7 @@ class Host {
   std::vector<TfLiteNode> nodes_;
   std::vector<TfLiteRegistration> registrations_;
   std::vector<Array> arrays_;
-  std::vector<std::unique_ptr<uint8_t[]>> options_;
+  std::vector<std::unique_ptr<uint8_t[]>> options_, params_;
   Array plan_;
   std::vector<Kernel> kernels_;
 };

@@ -22,6 +22,8 @@ struct HostNode {
   std::string name;  // of a custom op; empty for a builtin
   std::vector<int> inputs, outputs;
   std::vector<uint8_t> options;
+  int builtin = 0;              // the code of a builtin
+  std::vector<uint8_t> params;  // what its builtin_data points to; empty: nullptr
 };
 
 struct HostGraph {

@@ -5,6 +5,8 @@
 #include <exception>
 #include <vector>
 
+#include "graph/claim.h"
+#include "graph/read.h"
 #include "graph/partition.h"
 
 namespace edgebnn {
@@ -44,6 +46,42 @@ Choice ParseKernel(const std::string& value) {
   throw Refusal("option kernel is '" + value + "', expected auto, avx2, portable or reference");
 }
 
+bool ParseFuse(const std::string& value) {
+  Require(value == "0" || value == "1", "option fuse is '", value, "', expected 0 or 1");
+  return value == "1";
+}
+
+// Whether an op takes its tensors as they are now.
+bool Supports(const TfLiteContext* context, const NodeInfo& node) {
+  try {
+    const auto op = MakeOp(node.kind, Choice::reference);
+    std::vector<TensorInfo> infos;
+    infos.reserve(node.inputs.size());
+    std::vector<const TensorInfo*> inputs;
+    for (const int tensor : node.inputs) {
+      infos.push_back(ReadTensor(context, tensor));
+      inputs.push_back(&infos.back());
+    }
+    Require(node.outputs.size() == 1, "it has more than one output");
+    const TensorInfo output = ReadTensor(context, node.outputs[0]);
+    const Dims dims = op->Prepare(inputs, output);
+    // Another number of channels than the file says: parameters that are not laid out as we think.
+    return dims.size() == output.dims.size() && dims.back() == output.dims.back() && output.constant == nullptr;
+  } catch (const Refusal&) {
+    return false;
+  }
+}
+
+GraphNode Describe(const TfLiteContext* context, const NodeInfo& node, bool fuse) {
+  Claimable kind = Claimable::other;
+  if (IsLce(node.kind)) {
+    kind = Claimable::binary;
+  } else if (fuse && IsGlue(node.kind) && Supports(context, node)) {
+    kind = Claimable::glue;
+  }
+  return {kind, node.inputs, node.outputs};
+}
+
 }  // namespace
 
 void DelegateOptions::Set(const std::string& name, const std::string& value) {
@@ -51,8 +89,10 @@ void DelegateOptions::Set(const std::string& name, const std::string& value) {
     num_threads = ParseThreads(value);
   } else if (name == "kernel") {
     kernel = ParseKernel(value);
+  } else if (name == "fuse") {
+    fuse = ParseFuse(value);
   } else {
-    throw Refusal("option '" + name + "' is unknown, expected num_threads or kernel");
+    throw Refusal("option '" + name + "' is unknown, expected num_threads, kernel or fuse");
   }
 }
 
@@ -96,16 +136,12 @@ TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* host) {
   const TfLiteStatus claimed = Guarded(context, [&] {
     TfLiteIntArray* plan = nullptr;
     Require(context->GetExecutionPlan(context, &plan) == kTfLiteOk, "the execution plan cannot be read");
-    std::vector<int> nodes = {0};  // a TfLiteIntArray: the size, then the indices
+    std::vector<GraphNode> graph;
     for (int i = 0; i < plan->size; ++i) {
-      TfLiteNode* node = nullptr;
-      TfLiteRegistration* registration = nullptr;
-      const int index = plan->data[i];
-      Require(context->GetNodeAndRegistration(context, index, &node, &registration) == kTfLiteOk, "node ", index,
-              " cannot be read");
-      const bool custom = registration->builtin_code == kTfLiteBuiltinCustom && registration->custom_name != nullptr;
-      if (custom && IsLceOp(registration->custom_name)) nodes.push_back(index);
+      graph.push_back(Describe(context, ReadNode(context, plan->data[i]), Delegate::From(host)->options_.fuse));
     }
+    std::vector<int> nodes = {0};  // a TfLiteIntArray: the size, then the indices
+    for (const int position : Claim(graph, Delegate::From(host)->options_.fuse)) nodes.push_back(plan->data[position]);
     nodes[0] = static_cast<int>(nodes.size()) - 1;
     if (nodes[0] == 0) return;
     TfLiteRegistration registration{};

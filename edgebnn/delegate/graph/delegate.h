@@ -13,6 +13,7 @@ namespace edgebnn {
 struct DelegateOptions {
   int num_threads = 1;
   Choice kernel = Choice::automatic;
+  bool fuse = true;
 
   // Sets one option from its text; Refusal when its name or value is unknown.
   void Set(const std::string& name, const std::string& value);
@@ -26,7 +27,7 @@ class Delegate {
   TfLiteDelegate* host() { return &host_; }
   static Delegate* From(TfLiteDelegate* host) { return static_cast<Delegate*>(host->data_); }
 
-  // Claims every LCE node of the graph.
+  // Claims nodes of the graph (graph/claim.h).
   static TfLiteStatus Prepare(TfLiteContext* context, TfLiteDelegate* host);
 
  private:

@@ -1,4 +1,4 @@
-// A run of LCE ops that the interpreter executes as one node: shapes, memory of the tensors inside, execution.
+// A run of nodes that the interpreter executes as one: shapes, passes, memory of the tensors inside, execution.
 #pragma once
 
 #include <memory>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/arena.h"
+#include "graph/fusion.h"
 #include "kernels/buffer.h"
 #include "ops/op.h"
 #include "tflite_abi.h"
@@ -18,37 +19,47 @@ class Partition {
   Partition(TfLiteContext* context, const TfLiteDelegateParams& params, Choice choice,
             std::shared_ptr<ThreadPool> pool);
 
-  // Infers all shapes from the inputs', resizes the outputs and plans the memory inside. Called after every resize.
+  // Infers all shapes from the inputs', resizes the outputs and plans passes and memory. Called after every resize.
   void Prepare(TfLiteContext* context);
 
   void Invoke(TfLiteContext* context) const;
 
  private:
+  static constexpr int kHost = -1;
+  struct Operand {
+    int tensor;    // kTfLiteOptionalTensor where absent
+    int place;     // index into inside_, or kHost
+    size_t bytes;  // for which the op was prepared
+    bool changes;  // no constant
+  };
   struct Step {
     std::unique_ptr<Op> op;
     std::string title;  // of messages: "LceBconv2d (node 3)"
-    std::vector<int> inputs;  // tensors
-    int output;
-    int input_place, output_place;  // where inputs[0] and output live: index into inside_, or kHost
-    size_t input_bytes = 0, output_bytes = 0;  // for which the op was prepared
+    std::vector<Operand> inputs;
+    Operand output;
+    bool kept = true;  // whether the output is written to its tensor; else the next step of its pass alone reads it
   };
   struct Inside {  // a tensor that only this partition sees: the host gives it no memory
     int tensor;
     size_t offset;  // in memory_
   };
-  static constexpr int kHost = -1;
 
+  Step ReadStep(TfLiteContext* context, int index, Choice choice) const;
   int Place(int tensor) const;
-  uint8_t* Data(const TfLiteContext* context, int tensor, int place) const;
-  static TensorInfo Info(const TfLiteContext* context, int tensor);
-  void PrepareStep(TfLiteContext* context, Step& step);
-  void PlanMemory(const TfLiteContext* context);
+  uint8_t* Data(const TfLiteContext* context, const Operand& operand) const;
+  void PrepareStep(TfLiteContext* context, Step& step) const;
+  void PlanPasses();
+  void PlanMemory();
+  void ShareMemory(std::vector<int>* owners) const;
+  void RunGroup(const TfLiteContext* context, const Group& group, ThreadPool& pool) const;
 
   std::vector<Step> steps_;
+  std::vector<Group> groups_;  // of steps_, in the order in which they run
   std::vector<Inside> inside_;
   std::shared_ptr<ThreadPool> pool_;
   mutable bool worth_waking_ = false;  // the pool's workers: until an invoke was too short for them
-  Buffer memory_;  // tensors inside, then scratch
+  size_t most_inputs_ = 0;  // of a step
+  Buffer memory_;           // tensors inside, then scratch
   size_t memory_bytes_ = 0, scratch_offset_ = 0;
 };
 

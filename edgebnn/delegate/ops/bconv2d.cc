@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "ops/activation.h"
 #include "ops/op.h"
 #include "ops/window.h"
 
@@ -13,8 +14,6 @@ namespace {
 
 constexpr int kMost = 1 << 20;          // of an option
 constexpr int64_t kMostBits = 1 << 28;  // of a row: 2 * popcount stays inside int32
-
-enum class Activation { none = 0, relu = 1, relu_n1_to_1 = 2, relu6 = 3 };  // the schema's numbers
 
 const void* Constant(const TensorInfo* tensor, TfLiteType type, int channels, const char* name) {
   Require(tensor != nullptr, "it has no ", name);
@@ -63,8 +62,15 @@ class BConv2DOp : public Op {
 
   size_t ScratchBytes(int threads) const override { return convolution_->scratch_bytes(threads); }
 
-  void Run(const void* input, void* output, uint8_t* scratch, ThreadPool& pool) const override {
-    convolution_->Run(static_cast<const uint32_t*>(input), output, scratch, pool);
+  Part part() const override { return form_ == OutputForm::float32 ? Part::source : Part::none; }
+
+  void RunWithPass(const void* const* inputs, void* output, const Pass& pass, uint8_t* scratch,
+                   ThreadPool& pool) const override {
+    convolution_->Run(static_cast<const uint32_t*>(inputs[0]), output, scratch, pool, &pass);
+  }
+
+  void Run(const void* const* inputs, void* output, uint8_t* scratch, ThreadPool& pool) const override {
+    convolution_->Run(static_cast<const uint32_t*>(inputs[0]), output, scratch, pool);
   }
 
  private:

@@ -38,8 +38,8 @@ class BMaxPool : public Op {
     return {shape_.batches, rows.out, columns.out, shape_.words};
   }
 
-  void Run(const void* input, void* output, uint8_t*, ThreadPool&) const override {
-    kernel_.run(shape_, static_cast<const uint32_t*>(input), static_cast<uint32_t*>(output));
+  void Run(const void* const* inputs, void* output, uint8_t*, ThreadPool&) const override {
+    kernel_.run(shape_, static_cast<const uint32_t*>(inputs[0]), static_cast<uint32_t*>(output));
   }
 
  private:

@@ -41,8 +41,8 @@ class Dequantize : public Op {
     return dims;
   }
 
-  void Run(const void* input, void* output, uint8_t*, ThreadPool&) const override {
-    const auto* words = static_cast<const uint32_t*>(input);
+  void Run(const void* const* inputs, void* output, uint8_t*, ThreadPool&) const override {
+    const auto* words = static_cast<const uint32_t*>(inputs[0]);
     if (type_ == kTfLiteFloat32) {
       kernel_.float32(words, rows_, channels_, static_cast<float*>(output));
     } else {

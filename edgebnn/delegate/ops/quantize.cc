@@ -30,20 +30,31 @@ class Quantize : public Op {
     return dims;
   }
 
-  void Run(const void* input, void* output, uint8_t*, ThreadPool& pool) const override {
+  void Run(const void* const* inputs, void* output, uint8_t*, ThreadPool& pool) const override {
     const size_t step = kTaskValues / channels_ + 1;
     pool.Run(static_cast<int>((rows_ + step - 1) / step), [&](int, int task) {
       const size_t first = task * step, rows = std::min(step, rows_ - first), skipped = first * channels_;
       uint32_t* words = static_cast<uint32_t*>(output) + first * Words(channels_);
       switch (type_) {
         case kTfLiteInt8:
-          return kernel_.int8(static_cast<const int8_t*>(input) + skipped, zero_point_, rows, channels_, words);
+          return kernel_.int8(static_cast<const int8_t*>(inputs[0]) + skipped, zero_point_, rows, channels_, words);
         case kTfLiteBool:
-          return kernel_.boolean(static_cast<const uint8_t*>(input) + skipped, rows, channels_, words);
+          return kernel_.boolean(static_cast<const uint8_t*>(inputs[0]) + skipped, rows, channels_, words);
         default:
-          return kernel_.float32(static_cast<const float*>(input) + skipped, rows, channels_, words);
+          return kernel_.float32(static_cast<const float*>(inputs[0]) + skipped, rows, channels_, words);
       }
     });
+  }
+
+  Part part() const override { return type_ == kTfLiteFloat32 ? Part::signs : Part::none; }
+  size_t Rows() const override { return rows_; }
+  int Channels() const override { return channels_; }
+  bool TakesFromPass(int input) const override { return input == 0; }
+
+  void Append(const void* const*, int, void* output, Pass* pass) const override {
+    pass->channels = channels_;
+    pass->quantize = &kernel_;
+    pass->bits = static_cast<uint32_t*>(output);
   }
 
  private:
@@ -51,7 +62,7 @@ class Quantize : public Op {
   TfLiteType type_ = kTfLiteNoType;
   int32_t zero_point_ = 0;
   size_t rows_ = 0;
-  int channels_ = 0;
+  int channels_ = 1;
 };
 
 }  // namespace

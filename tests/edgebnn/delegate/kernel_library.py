@@ -15,6 +15,7 @@ import numpy as np
 ROOT = Path(__file__).parents[3]
 FORMS = {"float32": 0, "int8": 1, "bits": 2}
 NO_LIMIT = (-(2**31), 2**31 - 1)
+FAMILIES = ("bconv2d", "quantize", "dequantize", "bmaxpool", "elementwise", "pool", "move")
 
 
 @cache
@@ -31,7 +32,7 @@ def library() -> ctypes.CDLL:
         assert built.returncode == 0, built.stdout + built.stderr
         ready = str(build / "libedgebnn_kernels_testing.so")
     loaded = ctypes.CDLL(ready)
-    for family in ("bconv2d", "quantize", "dequantize", "bmaxpool"):
+    for family in FAMILIES:
         getattr(loaded, f"edgebnn_{family}_name").restype = ctypes.c_char_p
     return loaded
 

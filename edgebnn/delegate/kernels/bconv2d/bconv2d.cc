@@ -90,7 +90,9 @@ BConv2D::BConv2D(const BConv2DShape& shape, BConv2DEpilogue epilogue, const uint
               s.pad_top == 0 && s.pad_left == 0 && s.out_height == s.in_height && s.out_width == s.in_width;
   PlanExpansion();
   rows_bytes_ = plane_bytes_ > 0 || in_place_ ? 0 : RoundUp(size_t{4} * variant_.block_pixels * row_words_, kBufferAlignment);
-  thread_scratch_ = rows_bytes_ + RoundUp(variant_.scratch_bytes(channels, row_words_), kBufferAlignment);
+  // A block's values where only a pass reads them, rows, the variant's own.
+  values_bytes_ = epilogue_.form == OutputForm::float32 ? RoundUp(variant_.block_pixels * out_stride_, kBufferAlignment) : 0;
+  thread_scratch_ = values_bytes_ + rows_bytes_ + RoundUp(variant_.scratch_bytes(channels, row_words_), kBufferAlignment);
 }
 
 void BConv2D::PlanExpansion() {
@@ -154,9 +156,9 @@ void BConv2D::PlanCorrections(const uint32_t* filter) {
   }
 }
 
-void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadPool& pool) const {
+void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadPool& pool, const Pass* pass) const {
   const auto& s = shape_;
-  auto* const out = static_cast<uint8_t*>(output);
+  const Target target = {static_cast<uint8_t*>(output), pass};
   uint8_t* const thread_scratch = scratch + plane_bytes_;
   // Splits items into blocks of at most `most`, all but the last of a multiple of `unit`; each thread gets as many.
   const auto in_blocks = [&](int items, int unit, int most, const auto& body) {
@@ -171,7 +173,7 @@ void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadP
   };
   if (plane_bytes_ == 0) {
     in_blocks(s.batches * s.out_height * s.out_width, 4, variant_.block_pixels,
-              [&](uint8_t* mine, int first, int count) { RunRows(input, out, mine, first, count); });
+              [&](uint8_t* mine, int first, int count) { RunRows(input, target, mine, first, count); });
     return;
   }
   const size_t line_bytes = size_t{1} * plane_width_ * s.in_words() * variant_.expansion->word_bytes;
@@ -188,9 +190,7 @@ void BConv2D::Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadP
     });
     const int together = variant_.expansion->together;
     in_blocks(s.out_height * ((s.out_width + together - 1) / together), 4 / together, variant_.block_pixels / together,
-              [&](uint8_t* mine, int first, int count) {
-                RunPlane(scratch, out + size_t{1} * batch * s.out_height * s.out_width * out_stride_, mine, first, count);
-              });
+              [&](uint8_t* mine, int first, int count) { RunPlane(scratch, target, mine, batch, first, count); });
   }
 }
 
@@ -314,18 +314,19 @@ struct Gatherer {
 
 }  // namespace
 
-void BConv2D::RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const {
+void BConv2D::RunRows(const uint32_t* input, const Target& target, uint8_t* scratch, int first, int pixels) const {
   const BConv2DShape s = shape_;
   const Gatherer gatherer(s, row_words_);
   const int plane = s.out_height * s.out_width;
   const size_t image_words = s.in_height * gatherer.image_line;
   const bool in_place = in_place_, corrected = s.zero_padding;
   Targets targets;
-  output += first * out_stride_;
+  uint8_t* const output = target.output != nullptr ? target.output + first * out_stride_ : scratch;
+  auto* const rows = reinterpret_cast<uint32_t*>(scratch + values_bytes_);
   // Several groups write bits into one word, each its own.
   if (epilogue_.form == OutputForm::bits) std::memset(output, 0, pixels * out_stride_);
   for (int group = 0; group < s.groups; ++group) {
-    auto* row = reinterpret_cast<uint32_t*>(scratch);
+    uint32_t* row = rows;
     const size_t row_words = row_words_, out_stride = out_stride_;
     const uint32_t* image = input + first / plane * image_words + group * gatherer.words;
     uint8_t* out = output;
@@ -342,14 +343,16 @@ void BConv2D::RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, 
     }
     BConv2DBlock block{};
     block.pixels = pixels;
-    block.rows = in_place ? input + first * row_words : reinterpret_cast<const uint32_t*>(scratch);
+    block.rows = in_place ? input + first * row_words : rows;
     block.words = row_words_;
-    block.scratch = scratch + rows_bytes_;
+    block.scratch = scratch + values_bytes_ + rows_bytes_;
     RunVariant(block, targets, group);
   }
+  RunPass(target, output, first, pixels, scratch);
 }
 
-void BConv2D::RunPlane(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int count) const {
+void BConv2D::RunPlane(const uint8_t* plane, const Target& target, uint8_t* scratch, int batch, int first,
+                       int count) const {
   const auto& s = shape_;
   const size_t pixel_bytes = s.in_words() * variant_.expansion->word_bytes;
   const int together = variant_.expansion->together, row_origins = (s.out_width + together - 1) / together;
@@ -360,7 +363,10 @@ void BConv2D::RunPlane(const uint8_t* plane, uint8_t* output, uint8_t* scratch, 
   const uint8_t* origins[kMostPixels];
   Targets targets;
   int y = first / row_origins, x = first % row_origins * together, i = 0;
-  uint8_t* out = output + (size_t{1} * y * out_width + x) * out_stride;
+  // Origins of a block are neighbours, so its pixels follow each other in the output.
+  const size_t begin = (size_t{1} * batch * s.out_height + y) * out_width + x;
+  uint8_t* const output = target.output != nullptr ? target.output + begin * out_stride : scratch;
+  uint8_t* out = output;
   for (int p = 0; p < count; ++p) {
     origins[p] = plane + y * line_step + x / together * step;
     for (int end = x + together; x < end; ++x, ++i) {
@@ -380,8 +386,15 @@ void BConv2D::RunPlane(const uint8_t* plane, uint8_t* output, uint8_t* scratch, 
   block.segments = segments_.data();
   block.segment_count = static_cast<int>(segments_.size());
   block.segment_words = segment_words_;
-  block.scratch = scratch;
+  block.scratch = scratch + values_bytes_;
   RunVariant(block, targets, 0);
+  RunPass(target, output, begin, static_cast<int>((out - output) / static_cast<std::ptrdiff_t>(out_stride)), scratch);
+}
+
+void BConv2D::RunPass(const Target& target, const uint8_t* values, size_t first, int pixels, uint8_t* scratch) const {
+  if (target.pass == nullptr) return;
+  target.pass->Run(reinterpret_cast<const float*>(values), first, static_cast<size_t>(pixels),
+                   reinterpret_cast<float*>(scratch));
 }
 
 }  // namespace edgebnn

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels/buffer.h"
+#include "kernels/elementwise/pass.h"
 #include "kernels/threads.h"
 #include "kernels/variant.h"
 
@@ -113,15 +114,23 @@ class BConv2D {
   size_t scratch_bytes(int threads) const { return plane_bytes_ + threads * thread_scratch_; }
 
   // input [batches][in_height][in_width][in_words]; output [batches][out_height][out_width][channels_out, or words].
-  void Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadPool& pool) const;
+  // float32 only: `pass` goes over each block of pixels that was just written; `output` may then be nullptr, and the
+  // values go no further than the pass.
+  void Run(const uint32_t* input, void* output, uint8_t* scratch, ThreadPool& pool, const Pass* pass = nullptr) const;
 
  private:
   struct Targets;  // of a block's pixels
 
   void PlanExpansion();
   void PlanCorrections(const uint32_t* filter);
-  void RunRows(const uint32_t* input, uint8_t* output, uint8_t* scratch, int first, int pixels) const;
-  void RunPlane(const uint8_t* plane, uint8_t* output, uint8_t* scratch, int first, int count) const;
+  struct Target {  // of a whole map
+    uint8_t* output;
+    const Pass* pass;
+  };
+
+  void RunRows(const uint32_t* input, const Target& target, uint8_t* scratch, int first, int pixels) const;
+  void RunPlane(const uint8_t* plane, const Target& target, uint8_t* scratch, int batch, int first, int count) const;
+  void RunPass(const Target& target, const uint8_t* values, size_t first, int pixels, uint8_t* scratch) const;
   void RunVariant(BConv2DBlock block, const Targets& targets, int group) const;
   const int32_t* Correction(int y, int x) const;
 
@@ -129,7 +138,7 @@ class BConv2D {
   BConv2DEpilogue epilogue_;
   const BConv2DVariant& variant_;
   Buffer weights_;
-  size_t group_weight_bytes_, out_stride_, rows_bytes_, thread_scratch_;
+  size_t group_weight_bytes_, out_stride_, values_bytes_, rows_bytes_, thread_scratch_;
   int row_words_;  // padded
   bool in_place_;  // the input's pixels are the rows: nothing is gathered
   // The expanded input of one image, padding included: [plane_height_][plane_width_][in_words]; none when rows are used.

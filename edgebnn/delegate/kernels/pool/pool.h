@@ -1,0 +1,34 @@
+// Float 2-D pooling, NHWC. Of the elements of a window that lie inside the input, line by line:
+//   maximum: the largest
+//   average: their sum, added up one by one, over their number
+// then min(max(y, low), high).
+#pragma once
+
+#include <vector>
+
+#include "kernels/variant.h"
+
+namespace edgebnn {
+
+struct PoolShape {
+  int batches, in_height, in_width, channels;
+  int out_height, out_width;
+  int filter_height, filter_width, stride_height, stride_width;
+  int pad_top, pad_left;
+  bool average;
+  float low, high;
+};
+
+struct PoolVariant {
+  const char* name;
+  Feature feature;
+  // Lines [first, first + lines) of all batches * out_height output lines; `in` and `out` are whole maps.
+  void (*run)(const PoolShape& shape, const float* in, int first, int lines, float* out);
+};
+
+// All variants of this build, slowest first.
+const std::vector<const PoolVariant*>& PoolVariants();
+
+const PoolVariant& SelectPool(Choice choice);
+
+}  // namespace edgebnn
