@@ -8,6 +8,7 @@ from edgebnn.inspection.graph import Network
 from edgebnn.inspection.operators import ITEM_BYTES
 
 DELEGATE, XNNPACK, BUILTIN = "delegate", "XNNPACK", "builtin"
+UNKNOWN = "any of them"
 LARGEST_BYTES = 1 << 30
 
 
@@ -43,8 +44,8 @@ def ask_runtime(model: bytes, network: Network) -> list[str] | None:
 
 
 def derive(network: Network) -> list[str]:
-    """Without a runtime: LCE's operators go to the delegate; which of the others XNNPACK takes stays open."""
-    return [DELEGATE if operator.is_lce else f"{XNNPACK} or {BUILTIN}" for operator in network.main.operators]
+    """Without a runtime: LCE's operators go to the delegate; which of the others it or XNNPACK takes stays open."""
+    return [DELEGATE if operator.is_lce else UNKNOWN for operator in network.main.operators]
 
 
 def _delegated(nodes: list[dict[str, Any]], network: Network) -> set[int]:

@@ -105,7 +105,7 @@ def test_who_runs_what() -> None:
         pytest.skip(str(error))
     model = binary_network()
     network = parse(model)
-    assert runners.ask_runtime(model, network) == [runners.DELEGATE] * 4 + [runners.XNNPACK]
+    assert runners.ask_runtime(model, network) == [runners.DELEGATE] * 5
     report = examine("x", model)
     assert report.asked
     assert "derived" not in report.as_text()
@@ -115,7 +115,7 @@ def test_without_a_runtime_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runners, "LARGEST_BYTES", 0)
     report = examine("x", binary_network())
     assert not report.asked
-    assert report.runners == ["delegate"] * 4 + ["XNNPACK or builtin"]
+    assert report.runners == ["delegate"] * 4 + [runners.UNKNOWN]
     assert "derived: no runtime here could be asked" in report.as_text()
     assert report.as_json()["runners_from"] == "derived"
 
