@@ -252,63 +252,95 @@ inline uint32_t* Clear(uint32_t* to, int words) {
   return to;
 }
 
-// The input words under the filter. Holds copies: what it writes might else be the shape.
+template <int kWords>
+inline void CopyRun(uint32_t* to, size_t to_step, const uint32_t* from, size_t from_step, int count) {
+  for (; count > 0; --count, to += to_step, from += from_step) std::memcpy(to, from, 4 * kWords);
+}
+
+// Copies `count` times `words` words; from one to the next the addresses grow by the steps.
+inline void CopyRun(uint32_t* to, size_t to_step, const uint32_t* from, size_t from_step, int words, int count) {
+  switch (words) {  // three taps of 32 to 128 channels
+    case 3:
+      return CopyRun<3>(to, to_step, from, from_step, count);
+    case 6:
+      return CopyRun<6>(to, to_step, from, from_step, count);
+    case 9:
+      return CopyRun<9>(to, to_step, from, from_step, count);
+    case 12:
+      return CopyRun<12>(to, to_step, from, from_step, count);
+  }
+  for (; count > 0; --count, to += to_step, from += from_step) Copy(to, from, words);
+}
+
+// Gathers the input words under the filter. Holds copies: what it writes might else be the shape.
 struct Gatherer {
-  int words, line_words, in_words, tail;  // of a tap, of a line of taps, of a pixel, behind the row
-  int filter_height, filter_width, in_height, in_width, dilation_height, dilation_width;
-  int64_t reach_height, reach_width;  // from the first tap to the last
-  size_t image_line, tap_line;        // words from a line of the image, of taps, to the next
-  bool contiguous;
+  int words, segments, segment_words;  // of a tap; of a line of taps that lie behind each other, and their words
+  int in_words, row_words, tail;       // of a pixel, of a row, of it behind the taps
+  int filter_height, filter_width, in_height, in_width, stride, dilation_height, dilation_width, pad_left;
+  int inside_begin, inside_end;  // output columns whose taps all lie inside
+  size_t image_line;             // words
 
   Gatherer(const BConv2DShape& s, int padded_words)
       : words(s.group_words()),
-        line_words(s.filter_width * words),
         in_words(s.in_words()),
+        row_words(padded_words),
         tail(padded_words - s.row_words()),
         filter_height(s.filter_height),
         filter_width(s.filter_width),
         in_height(s.in_height),
         in_width(s.in_width),
+        stride(s.stride_width),
         dilation_height(s.dilation_height),
         dilation_width(s.dilation_width),
-        reach_height(int64_t{s.filter_height - 1} * s.dilation_height),
-        reach_width(int64_t{s.filter_width - 1} * s.dilation_width),
-        image_line(size_t{1} * s.in_width * in_words),
-        tap_line(image_line * s.dilation_height),
-        contiguous(s.groups == 1 && s.dilation_width == 1) {}
-
-  // The row of the filter at (top, left) of an image whose group begins at `image`.
-  inline __attribute__((always_inline)) void Row(const uint32_t* image, int top, int left, uint32_t* row) const {
-    const bool columns_inside = left >= 0 && left + reach_width < in_width;
-    const bool rows_inside = top >= 0 && top + reach_height < in_height;
-    if (contiguous && columns_inside && rows_inside) {
-      const uint32_t* line = image + top * image_line + size_t{1} * left * in_words;
-      for (int tap_y = filter_height; tap_y > 0; --tap_y, line += tap_line) row = Copy(row, line, line_words);
-    } else {
-      row = BorderRow(image, top, left, contiguous && columns_inside, row);
-    }
-    Clear(row, tail);
+        pad_left(s.pad_left),
+        image_line(size_t{1} * s.in_width * in_words) {
+    const bool contiguous = s.groups == 1 && s.dilation_width == 1;
+    segments = contiguous ? 1 : filter_width;
+    segment_words = contiguous ? filter_width * words : words;
+    const int64_t last = int64_t{in_width} - 1 - int64_t{filter_width - 1} * dilation_width + pad_left;
+    inside_begin = static_cast<int>((int64_t{pad_left} + stride - 1) / stride);
+    inside_end = last < 0 ? 0 : static_cast<int>(std::min<int64_t>(s.out_width, last / stride + 1));
   }
 
-  uint32_t* BorderRow(const uint32_t* image, int top, int left, bool whole_lines, uint32_t* row) const {
-    int64_t y = top;
+  // Rows of output pixels x to x + count - 1, which lie in one line; `top` is the input line of their first taps.
+  void Rows(const uint32_t* image, int64_t top, int x, int count, uint32_t* row) const {
+    for (; count > 0 && x < inside_begin; --count, ++x, row += row_words) BorderRow(image, top, x, row);
+    const int inside = std::max(0, std::min(count, inside_end - x));
+    if (inside > 0) {
+      uint32_t* to = row;
+      for (int tap_y = 0; tap_y < filter_height; ++tap_y) {
+        const int64_t y = top + int64_t{tap_y} * dilation_height;
+        for (int segment = 0; segment < segments; ++segment, to += segment_words) {
+          if (y >= 0 && y < in_height) {
+            const size_t left = size_t{1} * x * stride - pad_left + size_t{1} * segment * dilation_width;
+            CopyRun(to, row_words, image + y * image_line + left * in_words, size_t{1} * stride * in_words,
+                    segment_words, inside);
+          } else {
+            for (int i = 0; i < inside; ++i) Clear(to + size_t{1} * i * row_words, segment_words);
+          }
+        }
+      }
+      for (int i = 0; tail > 0 && i < inside; ++i) Clear(to + size_t{1} * i * row_words, tail);
+    }
+    row += size_t{1} * inside * row_words;
+    for (x += inside, count -= inside; count > 0; --count, ++x, row += row_words) BorderRow(image, top, x, row);
+  }
+
+  void BorderRow(const uint32_t* image, int64_t y, int x, uint32_t* row) const {
+    const int64_t left = int64_t{x} * stride - pad_left;
     for (int tap_y = 0; tap_y < filter_height; ++tap_y, y += dilation_height) {
       if (y < 0 || y >= in_height) {
-        row = Clear(row, line_words);
+        row = Clear(row, filter_width * words);
         continue;
       }
       const uint32_t* line = image + y * image_line;
-      if (whole_lines) {
-        row = Copy(row, line + size_t{1} * left * in_words, line_words);
-        continue;
-      }
-      int64_t x = left;
-      for (int tap_x = 0; tap_x < filter_width; ++tap_x, x += dilation_width) {
-        const bool inside = x >= 0 && x < in_width;
-        row = inside ? Copy(row, line + x * in_words, words) : Clear(row, words);
+      int64_t u = left;
+      for (int tap_x = 0; tap_x < filter_width; ++tap_x, u += dilation_width) {
+        const bool inside = u >= 0 && u < in_width;
+        row = inside ? Copy(row, line + u * in_words, words) : Clear(row, words);
       }
     }
-    return row;
+    Clear(row, tail);
   }
 };
 
@@ -331,11 +363,14 @@ void BConv2D::RunRows(const uint32_t* input, const Target& target, uint8_t* scra
     const uint32_t* image = input + first / plane * image_words + group * gatherer.words;
     uint8_t* out = output;
     int y = first % plane / s.out_width, x = first % s.out_width;
-    for (int i = 0; i < pixels; ++i, row += row_words, out += out_stride) {
-      if (!in_place) gatherer.Row(image, y * s.stride_height - s.pad_top, x * s.stride_width - s.pad_left, row);
-      targets.outs[i] = out;
-      targets.corrections[i] = corrected ? Correction(y, x) : nullptr;
-      if (++x < s.out_width) continue;
+    for (int i = 0; i < pixels;) {
+      const int count = std::min(pixels - i, s.out_width - x);
+      if (!in_place) gatherer.Rows(image, int64_t{y} * s.stride_height - s.pad_top, x, count, row);
+      row += count * row_words;
+      for (int end = i + count; i < end; ++i, ++x, out += out_stride) {
+        targets.outs[i] = out;
+        targets.corrections[i] = corrected ? Correction(y, x) : nullptr;
+      }
       x = 0;
       if (++y < s.out_height) continue;
       y = 0;
