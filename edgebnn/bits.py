@@ -36,3 +36,19 @@ def popcount_dot(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32], channels: i
     differing = np.unpackbits(np.ascontiguousarray(a ^ b).view(np.uint8), axis=-1).sum(axis=-1, dtype=np.int64)
     dot: npt.NDArray[np.int64] = channels - 2 * differing
     return dot
+
+
+def pack_planes(x: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """The bit planes of uint8 (..., C) as packed signs (8, ..., words(C)): plane n has +1 where bit n of x is set."""
+    return np.stack([pack((x >> n) & 1 == 0) for n in range(8)])
+
+
+def planes_dot(planes: npt.NDArray[np.int32], b: npt.NDArray[np.int32], channels: int) -> npt.NDArray[np.int64]:
+    """(2 x - 255) . b of 8-bit x and a +-1 vector: the sum of 2^n popcount_dot(planes[n], b).
+
+    That is the paper's first layer (Courbariaux et al. 2016, algorithm 5, where planes count from 1): with b_n = +-1
+    for bit n of x, the sum of 2^n b_n is 2 x - 255, which is 255 times the pixel scaled to -1..1 by mean = std = 127.5.
+    """
+    dots = [popcount_dot(plane, b, channels) << n for n, plane in enumerate(planes)]
+    dot: npt.NDArray[np.int64] = np.sum(dots, axis=0)
+    return dot

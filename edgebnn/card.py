@@ -27,10 +27,13 @@ class _Strict(pydantic.BaseModel):
 
 
 class Preprocess(_Strict):
-    """Frame to input tensor: letterbox to (height, width), then float32 (rgb - mean) / std in NHWC."""
+    """Frame to input tensor: letterbox to (height, width), then float32 (rgb - mean) / std in NHWC.
 
-    width: Annotated[int, Field(ge=16, le=4096)]
-    height: Annotated[int, Field(ge=16, le=4096)]
+    An input of one channel takes the grey value.
+    """
+
+    width: Annotated[int, Field(ge=1, le=4096)]
+    height: Annotated[int, Field(ge=1, le=4096)]
     pad: Annotated[int, Field(ge=0, le=255, description="grey value of the letterbox border")] = 114
     mean: float = 127.5
     std: Annotated[float, Field(gt=0)] = 127.5

@@ -58,7 +58,7 @@ def _train_extra(command: str) -> None:
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="name of a recipe in the package (face), or a .toml file")],
+    recipe: Annotated[str, typer.Argument(help="a recipe of the package (face, digits-mlp, ...) or a .toml file")],
     data: Annotated[list[Path] | None, typer.Option("--data", help="folder of a data set; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="run folder [default: runs/RECIPE]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last checkpoint")] = False,

@@ -1,4 +1,4 @@
-"""Training pictures made of one photograph with a known face: pasted, scaled, on noise and blurred backgrounds."""
+"""Training pictures made of one photograph with a known face: pasted, scaled, on other backgrounds; and its pieces."""
 
 from __future__ import annotations
 
@@ -49,6 +49,28 @@ def write_composites(
         cv2.imwrite(str(file), cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
         out.append(Labelled(file, np.array(boxes, np.float32).reshape(-1, 4), np.zeros(len(boxes), np.bool_)))
     return out
+
+
+def write_pieces(folder: Path, photograph: Image, box: Sequence[float], *, count: int, side: int = 64) -> None:
+    """Write `count` PNG pictures of (side, side) into folder/face and as many into folder/other; `box` is x, y, w, h.
+
+    Pieces of the face overlap its middle; the others lie beside or below the face.
+    """
+    random = np.random.default_rng(0)
+    x, y, width, height = box
+    for name in ("face", "other"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            size = round(random.uniform(0.7, 1.3) * max(width, height))
+            while True:
+                left, top = (int(random.integers(0, limit - size + 1)) for limit in photograph.shape[1::-1])
+                middle = left + size / 2 - (x + width / 2), top + size / 2 - (y + height / 2)
+                if name == "face" and max(map(abs, middle)) < 0.2 * size:
+                    break
+                if name == "other" and (left > x + width or left + size < x or top > y + height or top + size < y):
+                    break
+            piece = cv2.resize(photograph[top : top + size, left : left + size], (side, side))
+            cv2.imwrite(str(folder / name / f"{index:04d}.png"), cv2.cvtColor(piece, cv2.COLOR_RGB2BGR))
 
 
 def _background(random: np.random.Generator, photograph: Image, box: Sequence[float], side: int) -> Image:

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
+from edgebnn.models.binarynet import BinaryNet, build_binarynet
 from edgebnn.models.face import FaceNetwork, build_face_network
+from edgebnn.models.quicknet import QuickNet, build_quicknet
+from edgebnn.models.shift_norm import ShiftBatchNormalization
 
-MODELS = {"face": (FaceNetwork, build_face_network)}
+MODELS: dict[str, tuple[type[pydantic.BaseModel], Callable[..., Any]]] = {
+    "face": (FaceNetwork, build_face_network),
+    "binarynet": (BinaryNet, build_binarynet),
+    "quicknet": (QuickNet, build_quicknet),
+}
 
-__all__ = ["MODELS", "FaceNetwork", "build_face_network"]
+__all__ = [
+    "MODELS",
+    "BinaryNet",
+    "FaceNetwork",
+    "QuickNet",
+    "ShiftBatchNormalization",
+    "build_binarynet",
+    "build_face_network",
+    "build_quicknet",
+]

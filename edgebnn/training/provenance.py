@@ -8,26 +8,26 @@ from importlib.metadata import PackageNotFoundError, version
 import edgebnn
 from edgebnn.card import Card, Decode, Level, Preprocess, Training
 from edgebnn.models.face import STRIDES
-from edgebnn.training.recipe import Recipe
+from edgebnn.training.recipe import DetectionRecipe
 
 MEAN = STD = 127.5
 PACKAGES = ("tensorflow", "tf-keras", "larq", "numpy")
 
 
-def preprocess_of(recipe: Recipe) -> Preprocess:
+def preprocess_of(recipe: DetectionRecipe) -> Preprocess:
     """How a frame becomes the network's input."""
     how = recipe.export
     return Preprocess(width=how.width, height=how.height, pad=how.pad, mean=MEAN, std=STD)
 
 
-def decode_of(recipe: Recipe, *, min_score: float = 0.5) -> Decode:
+def decode_of(recipe: DetectionRecipe, *, min_score: float = 0.5) -> Decode:
     """How the network's outputs become boxes."""
     pairs = zip(STRIDES, recipe.model.scales, strict=True)
     levels = tuple(Level(output=f"s{stride}", stride=stride, scale=scale) for stride, scale in pairs)
     return Decode(levels=levels, min_score=min_score, nms_iou=recipe.export.nms_iou)
 
 
-def crops_seen(recipe: Recipe, step: int) -> int:
+def crops_seen(recipe: DetectionRecipe, step: int) -> int:
     """Crops in the first `step` steps."""
     how = recipe.batches
     large = step // how.large_every if how.large_every else 0
@@ -35,7 +35,7 @@ def crops_seen(recipe: Recipe, step: int) -> int:
 
 
 def describe(
-    recipe: Recipe, row: Mapping[str, float], *, data: tuple[str, ...], pictures: int, checkpoint_sha256: str
+    recipe: DetectionRecipe, row: Mapping[str, float], *, data: tuple[str, ...], pictures: int, checkpoint_sha256: str
 ) -> Card:
     """The card of a checkpoint after the epoch whose figures are `row`.
 
@@ -58,13 +58,14 @@ def describe(
             epochs=row["epoch"],
             samples=crops_seen(recipe, int(row["step"])),
             checkpoint_sha256=checkpoint_sha256,
-            versions=_versions(),
+            versions=versions(),
         ),
         licence=recipe.licence,
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of the packages that training depends on."""
     out = {"edgebnn": edgebnn.__version__}
     for name in PACKAGES:
         try:

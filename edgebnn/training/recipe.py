@@ -13,12 +13,10 @@ from edgebnn.config import check_config, read_toml
 from edgebnn.data.crops import Crops, Sides
 from edgebnn.errors import ConfigError
 from edgebnn.models import FaceNetwork
+from edgebnn.training.classification_recipe import ClassificationRecipe
+from edgebnn.training.schema import Name, Strict
 
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
-
-
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
@@ -27,7 +25,7 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
-class Batches(_Strict):
+class Batches(Strict):
     """Crops per step; every `large_every`-th step uses fewer, larger crops, for large faces."""
 
     side: Side = 128
@@ -45,7 +43,7 @@ class Batches(_Strict):
 Limits = Annotated[tuple[float, float], pydantic.AfterValidator(_ascending)]
 
 
-class Targets(_Strict):
+class Targets(Strict):
     """Which faces each level learns, by longer side in input pixels (at least, below)."""
 
     s8: Limits = (0, 30)
@@ -53,14 +51,14 @@ class Targets(_Strict):
     s32: Limits = (56, 10_000)
 
 
-class Loss(_Strict):
+class Loss(Strict):
     """See edgebnn.training.losses.detection_loss."""
 
     score_weight: Annotated[float, Field(gt=0)] = 2.0
     floor: Annotated[float, Field(ge=0, le=1, description="least score target of a positive cell")] = 0.3
 
 
-class Optimizer(_Strict):
+class Optimizer(Strict):
     """Adam with a linear warm-up and a cosine to `final_rate` at the last step."""
 
     rate: Annotated[float, Field(gt=0)] = 1e-2
@@ -73,7 +71,7 @@ class Optimizer(_Strict):
     clipnorm: Annotated[float, Field(gt=0)] = 10.0
 
 
-class Schedule(_Strict):
+class Schedule(Strict):
     """Length of the run."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
@@ -81,7 +79,7 @@ class Schedule(_Strict):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Export(_Strict):
+class Export(Strict):
     """Input of the checkpoint, used for validation too, and decoding defaults of its card."""
 
     width: Side = 320
@@ -91,10 +89,11 @@ class Export(_Strict):
     least_px: Annotated[Literal[12, 24, 48], Field(description="least face of the AP50 that picks the best epoch")] = 24
 
 
-class Recipe(_Strict):
-    """See the module's docstring."""
+class DetectionRecipe(Strict):
+    """An anchor-free face detector."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._-]+$")]
+    task: Literal["detect"] = "detect"
+    name: Name
     licence: str = ""
     model: FaceNetwork = FaceNetwork()
     batches: Batches = Batches()
@@ -104,6 +103,20 @@ class Recipe(_Strict):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     export: Export = Export()
+
+    def identity(self) -> dict[str, Any]:
+        """What must not change between the parts of a run: all but its length and what only the speed depends on."""
+        out = self.model_dump(mode="json", exclude={"task"})  # runs are older than tasks
+        del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"]
+        del out["batches"]["workers"], out["batches"]["cache_mb"]
+        return out
+
+
+Recipe = DetectionRecipe | ClassificationRecipe
+RECIPES: dict[str, type[DetectionRecipe] | type[ClassificationRecipe]] = {
+    "detect": DetectionRecipe,
+    "classify": ClassificationRecipe,
+}
 
 
 def recipe_names() -> list[str]:
@@ -125,8 +138,11 @@ def read_recipe(name: str, *, smoke: bool = False) -> Recipe:
     overrides = raw.pop("smoke", {})
     if not isinstance(overrides, dict):
         raise ConfigError(f"{shown}: smoke = {overrides!r}: expected a table of values that --smoke replaces")
-    check_config(_merged(raw, overrides), Recipe, file=shown)  # a mistake in [smoke] shows in a full run too
-    return check_config(_merged(raw, overrides) if smoke else raw, Recipe, file=shown)
+    task = raw.get("task", "detect")
+    if task not in RECIPES:
+        raise ConfigError(f"{shown}: task = {task!r}: expected {' or '.join(map(repr, RECIPES))}")
+    check_config(_merged(raw, overrides), RECIPES[task], file=shown)  # a mistake in [smoke] shows in a full run too
+    return check_config(_merged(raw, overrides) if smoke else raw, RECIPES[task], file=shown)
 
 
 def _merged(raw: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,18 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
-from edgebnn.data.composites import write_composites
-from edgebnn.data.pictures import Labelled, Pictures, read_rgb
+from edgebnn.data.composites import write_composites, write_pieces
+from edgebnn.data.examples import read_digits, read_folders
+from edgebnn.data.pictures import Image, Labelled, Pictures, read_rgb
 from edgebnn.errors import DataError
 from edgebnn.evaluation.annotations import read_annotations
 from edgebnn.training.checkpoints import load_state
+from edgebnn.training.classification import Classification
+from edgebnn.training.classification_recipe import ClassificationRecipe
+from edgebnn.training.detection import Detection
 from edgebnn.training.loop import Loop
-from edgebnn.training.recipe import read_recipe
+from edgebnn.training.recipe import Recipe, read_recipe
+from edgebnn.training.task import Task
 
 SMOKE_PICTURES = 64
 SMOKE_LICENCE = "Trained for a minute on a public-domain photograph, to prove that training works: of no use."
@@ -31,32 +36,47 @@ def train(
     """Train `recipe` (a packaged name or a .toml file) on the folders `data`; see docs/training.md for the run folder.
 
     `resume` goes on exactly from the run folder's last checkpoint; `init_from` starts from a .keras file's weights;
-    `smoke` runs the recipe's [smoke] variant, on composites of the bundled photograph when there is no `data`.
+    `smoke` runs the recipe's [smoke] variant, on pictures made of the bundled photograph when there is no `data`.
     SIGINT and SIGTERM save and end in KeyboardInterrupt.
     """
     how = read_recipe(recipe, smoke=smoke)
-    if not data:
+    owns_data = isinstance(how, ClassificationRecipe) and how.input.source != "folders"
+    if not data and not owns_data:
         how = how.model_copy(update={"licence": SMOKE_LICENCE})
     folder = out or Path("runs") / (f"{how.name}-smoke" if smoke else how.name)
     last = folder / "last.npz"
     if resume and init_from:
         raise DataError("--resume goes on with the run's own weights: leave --init-from out")
-    if not data and not smoke:
+    if owns_data and data:
+        raise DataError(f"recipe {how.name} brings its own pictures: leave --data out")
+    if not data and not owns_data and not smoke:
         raise DataError("expected at least one --data DIR to train on (only --smoke runs without)")
     if not resume and last.exists():
         raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")
     state = load_state(last) if resume else None
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder), tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
-        names = tuple(path.resolve().name for path in data) or ("composites of the bundled photograph",)
-        learnt, held_out = _read_all(data) if data else _make_composites(Path(scratch), how.schedule.seed)
-        cache_mb = how.batches.cache_mb
-        val = Pictures(held_out, cache_mb=cache_mb) if held_out else None
-        pictures = Pictures(learnt, cache_mb=cache_mb, longest_side=how.batches.longest_side)
-        loop = Loop(how, folder, pictures, val, data=names)
+        loop = Loop(how, folder, make_task(how, data, Path(scratch)))
         if init_from:
             loop.load_weights(init_from)
         loop.run(state)
+
+
+def make_task(how: Recipe, data: Sequence[Path], scratch: Path) -> Task:
+    """The task of a recipe on the folders `data`; without any, on what is made of the bundled photograph."""
+    names = tuple(path.resolve().name for path in data)
+    if isinstance(how, ClassificationRecipe):
+        if how.input.source == "digits":
+            return Classification(how, read_digits(), data=("the digits of scikit-learn",))
+        folders = data or [_make_pieces(scratch)]
+        size = {"width": how.input.width, "height": how.input.height, "channels": how.input.channels}
+        examples = read_folders(folders, **size, pad=how.input.pad, memory_mb=how.input.memory_mb)
+        return Classification(how, examples, data=names or ("pieces of the bundled photograph",))
+    learnt, held_out = _read_all(data) if data else _make_composites(scratch, how.schedule.seed)
+    cache_mb = how.batches.cache_mb
+    val = Pictures(held_out, cache_mb=cache_mb) if held_out else None
+    pictures = Pictures(learnt, cache_mb=cache_mb, longest_side=how.batches.longest_side)
+    return Detection(how, pictures, val, data=names or ("composites of the bundled photograph",))
 
 
 def _read_all(folders: Sequence[Path]) -> tuple[list[Labelled], list[Labelled]]:
@@ -78,14 +98,26 @@ def _read_all(folders: Sequence[Path]) -> tuple[list[Labelled], list[Labelled]]:
 
 
 def _make_composites(folder: Path, seed: int) -> tuple[list[Labelled], list[Labelled]]:
+    photograph, box = _photograph()
+    made = write_composites(folder, photograph, box, count=SMOKE_PICTURES, seed=seed)
+    return made[SMOKE_PICTURES // 4 :], made[: SMOKE_PICTURES // 4]
+
+
+def _make_pieces(folder: Path) -> Path:
+    """Two classes for a classifier: pieces of the face, pieces of what is around it."""
+    write_pieces(folder, *_photograph(), count=SMOKE_PICTURES)
+    return folder
+
+
+def _photograph() -> tuple[Image, list[float]]:
+    """The bundled photograph and its face as x, y, w, h."""
     samples = files("edgebnn.samples")
     box = json.loads((samples / "astronaut.json").read_text(encoding="utf-8"))["box"]
     with as_file(samples / "astronaut.jpg") as file:
         photograph = read_rgb(file)
     if photograph is None:
         raise DataError("the bundled photograph astronaut.jpg cannot be read: install edgebnn again")
-    made = write_composites(folder, photograph, box, count=SMOKE_PICTURES, seed=seed)
-    return made[SMOKE_PICTURES // 4 :], made[: SMOKE_PICTURES // 4]
+    return photograph, box
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from edgebnn.bits import WORD, pack, popcount_dot, unpack, words
+from edgebnn.bits import WORD, pack, pack_planes, planes_dot, popcount_dot, unpack, words
 
 bits = arrays(
     np.bool_,
@@ -59,3 +59,19 @@ def test_views_pack_like_copies() -> None:
 def test_word_counts() -> None:
     assert [words(channels) for channels in (0, 1, 31, 32, 33, 64, 65)] == [0, 1, 1, 1, 2, 2, 3]
     assert pack(np.zeros((2, 0), np.bool_)).shape == (2, 0) and unpack(np.zeros((2, 0), np.int32), 0).shape == (2, 0)
+
+
+@given(st.integers(1, 70).flatmap(lambda c: st.tuples(arrays(np.uint8, (4, 1, c)), arrays(np.bool_, (3, c)))))
+def test_eight_planes_are_the_scaled_pixels_exactly(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    x, negative = pair
+    signs = np.where(negative, -1, 1)
+    dot = planes_dot(pack_planes(x), pack(negative), x.shape[-1])
+    np.testing.assert_array_equal(dot, ((2 * x.astype(np.int64) - 255) * signs).sum(axis=-1))
+    scaled = ((x - 127.5) / 127.5 * signs).sum(axis=-1)  # what the float first layer computes
+    np.testing.assert_allclose(dot / 255, scaled, rtol=0, atol=1e-12 * x.shape[-1])
+
+
+@pytest.mark.parametrize("n", range(8))
+def test_each_bit_is_one_plane(n: int) -> None:
+    planes = pack_planes(np.array([[1 << n]], np.uint8))
+    np.testing.assert_array_equal(unpack(planes, 1)[:, 0, 0], np.arange(8) != n)

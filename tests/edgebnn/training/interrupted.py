@@ -1,4 +1,7 @@
-"""Trains a recipe and dies at a chosen moment: interrupted.py RECIPE DATA OUT {kill-step,kill-save,int} NUMBER."""
+"""Trains a recipe and dies at a chosen moment: interrupted.py RECIPE DATA OUT {kill-step,kill-save,int} NUMBER.
+
+DATA is a folder, or - for a recipe that brings its own.
+"""
 
 import os
 import signal
@@ -15,8 +18,8 @@ recipe, data, out, moment, number = sys.argv[1:]
 take_step, savez, saves = Loop._take_step, np.savez, 0
 
 
-def step(self, state, side, images, targets):
-    take_step(self, state, side, images, targets)
+def step(self, state, batch):
+    take_step(self, state, batch)
     if state.step == int(number) and moment != "kill-save":
         os.kill(os.getpid(), signal.SIGKILL if moment == "kill-step" else signal.SIGINT)
 
@@ -32,6 +35,6 @@ def save(file, **arrays):
 
 Loop._take_step, checkpoints.np.savez = step, save
 try:
-    train(recipe, data=[Path(data)], out=Path(out), resume=False, init_from=None, smoke=False)
+    train(recipe, data=[] if data == "-" else [Path(data)], out=Path(out), resume=False, init_from=None, smoke=False)
 except KeyboardInterrupt:
     sys.exit(130)

@@ -9,18 +9,19 @@ if find_spec("larq") is None:
 
 from edgebnn.errors import DataError
 from edgebnn.training.checkpoints import State
+from edgebnn.training.detection import Detection
 from edgebnn.training.loop import Loop
 from edgebnn.training.provenance import crops_seen
-from edgebnn.training.recipe import Recipe
+from edgebnn.training.recipe import DetectionRecipe
 
 
-def recipe(**parts: object) -> Recipe:
-    return Recipe.model_validate({"name": "a"} | parts)
+def recipe(**parts: object) -> DetectionRecipe:
+    return DetectionRecipe.model_validate({"name": "a"} | parts)
 
 
 def test_learning_rate_warms_up_and_ends_low() -> None:
     how = recipe(optimizer={"rate": 0.01, "final_rate": 1e-4, "warmup_steps": 10}, schedule={"epochs": 11, "steps": 10})
-    rates = [Loop.rate(SimpleNamespace(recipe=how), step) for step in range(111)]
+    rates = [Detection.rate(SimpleNamespace(recipe=how), step) for step in range(111)]
     np.testing.assert_allclose(rates[:11], [*np.arange(1, 11) / 1000, 0.01])
     assert rates[60] == pytest.approx((0.01 + 1e-4) / 2)
     assert rates[110] == pytest.approx(1e-4)
@@ -32,7 +33,7 @@ def test_learning_rate_stays_until_its_decay() -> None:
         optimizer={"rate": 0.01, "final_rate": 1e-4, "warmup_steps": 5, "decay_epochs": 2},
         schedule={"epochs": 6, "steps": 10},
     )
-    rates = [Loop.rate(SimpleNamespace(recipe=how), step) for step in range(61)]
+    rates = [Detection.rate(SimpleNamespace(recipe=how), step) for step in range(61)]
     np.testing.assert_allclose(rates[4:41], 0.01)
     assert rates[50] == pytest.approx((0.01 + 1e-4) / 2)
     assert rates[60] == pytest.approx(1e-4)
@@ -49,10 +50,9 @@ def test_crops_are_counted(every: int) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_no_number_ends_the_run(bad: float) -> None:
     losses = SimpleNamespace(numpy=lambda: np.array([bad, 1, 1]))
-    loop = SimpleNamespace(
-        optimizer=SimpleNamespace(learning_rate=SimpleNamespace(assign=lambda _: None)),
-        rate=lambda _: 0.1,
-        steps={64: lambda *_: losses},
+    rate = SimpleNamespace(assign=lambda _: None)
+    task = SimpleNamespace(
+        optimizer=SimpleNamespace(learning_rate=rate), rate=lambda _: 0.1, step=lambda *_: losses, losses=("loss",) * 3
     )
     with pytest.raises(DataError, match=r"step 7.*optimizer\.rate"):
-        Loop._take_step(loop, State(step=7), 64, None, None)
+        Loop._take_step(SimpleNamespace(task=task), State(step=7), ())

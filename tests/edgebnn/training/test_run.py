@@ -154,7 +154,7 @@ def test_init_from_takes_the_weights(data: Path, whole: Path, tmp_path: Path, mo
     started: list[list[np.ndarray]] = []
 
     def record(self: Loop, state: State | None) -> None:
-        started.append(self.network.get_weights())
+        started.append(self.task.network.get_weights())
 
     monkeypatch.setattr(Loop, "run", record)
     go(data, tmp_path / "run", init_from=whole / "best.keras")

@@ -1,0 +1,16 @@
+"""What the recipes of every task share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._-]+$")]
+
+
+class Strict(pydantic.BaseModel):
+    """A table of a recipe: unknown keys are errors, numbers are finite."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
