@@ -30,21 +30,32 @@ TYPES = {
     "bool": schema.TensorType.BOOL,
 }
 # Builtin op -> (its options table, the names of that table's fields by the names in `Op.options`).
-BUILTIN_OPTIONS = {
-    "ADD": ("AddOptions", {"fused_activation_function": "fusedActivationFunction"}),
-    "MUL": ("MulOptions", {"fused_activation_function": "fusedActivationFunction"}),
+_ACTIVATION = {"fused_activation_function": "fusedActivationFunction"}
+_POOL = {
+    "padding": "padding",
+    "stride_width": "strideW",
+    "stride_height": "strideH",
+    "filter_width": "filterWidth",
+    "filter_height": "filterHeight",
+} | _ACTIVATION
+_RESIZE = {"align_corners": "alignCorners", "half_pixel_centers": "halfPixelCenters"}
+BUILTIN_OPTIONS: dict[str, tuple[str | None, dict[str, str]]] = {
+    "ADD": ("AddOptions", _ACTIVATION),
+    "SUB": ("SubOptions", _ACTIVATION),
+    "MUL": ("MulOptions", _ACTIVATION),
+    "DIV": ("DivOptions", _ACTIVATION),
     "RELU": (None, {}),
+    "RELU6": (None, {}),
+    "RELU_N1_TO_1": (None, {}),
+    "PRELU": (None, {}),
+    "LEAKY_RELU": ("LeakyReluOptions", {"alpha": "alpha"}),
     "RESHAPE": (None, {}),
-    "MAX_POOL_2D": (
-        "Pool2DOptions",
-        {
-            "padding": "padding",
-            "stride_width": "strideW",
-            "stride_height": "strideH",
-            "filter_width": "filterWidth",
-            "filter_height": "filterHeight",
-        },
-    ),
+    "MAX_POOL_2D": ("Pool2DOptions", _POOL),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
+    "CONCATENATION": ("ConcatenationOptions", {"axis": "axis"} | _ACTIVATION),
+    "PAD": ("PadOptions", {}),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
 }
 
 

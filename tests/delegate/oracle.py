@@ -143,7 +143,52 @@ def _pool(op: Op, x: Array) -> Array:
             y, z = row * stride[0] - top, column * stride[1] - left
             part = x[:, max(y, 0) : max(y + size[0], 0), max(z, 0) : max(z + size[1], 0)]
             out[:, row, column] = reduce(part, axis=(1, 2))
-    return out
+    return _activated(op, out) if op.outputs[0].type == "float32" else out
+
+
+def _average(op: Op, x: Array) -> Array:
+    """Mean over the window, padding left out, in float32."""
+    options = op.options
+    padding = PADDINGS[options["padding"]]
+    size = options["filter_height"], options["filter_width"]
+    stride = options["stride_height"], options["stride_width"]
+    out_height, top = window(x.shape[1], size[0], stride[0], 1, padding)
+    out_width, left = window(x.shape[2], size[1], stride[1], 1, padding)
+    out = np.zeros((x.shape[0], out_height, out_width, x.shape[3]), np.float32)
+    for row in range(out_height):
+        for column in range(out_width):
+            y, z = row * stride[0] - top, column * stride[1] - left
+            part = x[:, max(y, 0) : max(y + size[0], 0), max(z, 0) : max(z + size[1], 0)]
+            out[:, row, column] = part.sum(axis=(1, 2), dtype=np.float32) / np.float32(part.shape[1] * part.shape[2])
+    return _activated(op, out)
+
+
+def _positions(op: Op, source: int, target: int) -> Array:
+    """Where the target's elements lie among the source's, before rounding or clipping."""
+    align, half = op.options["align_corners"], op.options["half_pixel_centers"]
+    scale = np.float32(source - 1) / np.float32(target - 1) if align and target > 1 else np.float32(source / target)
+    shift = np.float32(0.5 if half else 0)
+    return (np.arange(target, dtype=np.float32) + shift) * scale
+
+
+def _nearest(op: Op, x: Array, size: Array) -> Array:
+    for axis in (1, 2):
+        at = _positions(op, x.shape[axis], int(size[axis - 1]))
+        whole = np.floor(at + 0.5) if op.options["align_corners"] else np.floor(at)
+        x = np.take(x, np.clip(whole.astype(int), 0, x.shape[axis] - 1), axis=axis)
+    return x
+
+
+def _bilinear(op: Op, x: Array, size: Array) -> Array:
+    for axis in (2, 1):
+        at = _positions(op, x.shape[axis], int(size[axis - 1]))
+        at = np.maximum(at - (0.5 if op.options["half_pixel_centers"] else 0), 0)
+        low = np.minimum(at.astype(int), x.shape[axis] - 1)
+        high = np.minimum(low + 1, x.shape[axis] - 1)
+        weight = (at - low).reshape([-1 if i == axis else 1 for i in range(4)])
+        near, far = np.take(x, low, axis=axis), np.take(x, high, axis=axis)
+        x = near.astype(np.float64) * (1 - weight) + far * weight
+    return x.astype(np.float32)
 
 
 def _activated(op: Op, x: Array) -> Array:
@@ -163,8 +208,19 @@ OPS: dict[str, Callable[..., Array]] = {
     "LceBconv2d": _bconv,
     "LceBMaxPool2d": _pool,
     "MAX_POOL_2D": _pool,
+    "AVERAGE_POOL_2D": _average,
     "ADD": lambda op, a, b: _activated(op, a + b),
+    "SUB": lambda op, a, b: _activated(op, a - b),
     "MUL": lambda op, a, b: _activated(op, a * b),
+    "DIV": lambda op, a, b: _activated(op, a / b),
     "RELU": lambda op, x: np.maximum(x, np.float32(0)),
+    "RELU6": lambda op, x: np.clip(x, np.float32(0), np.float32(6)),
+    "RELU_N1_TO_1": lambda op, x: np.clip(x, np.float32(-1), np.float32(1)),
+    "PRELU": lambda op, x, slopes: np.where(x < 0, x * slopes, x),
+    "LEAKY_RELU": lambda op, x: np.where(x < 0, x * np.float32(op.options["alpha"]), x),
+    "CONCATENATION": lambda op, *parts: np.concatenate(parts, axis=op.options["axis"]),
+    "PAD": lambda op, x, paddings: np.pad(x, paddings),
+    "RESIZE_NEAREST_NEIGHBOR": _nearest,
+    "RESIZE_BILINEAR": _bilinear,
     "RESHAPE": lambda op, x, shape: x.reshape(shape),
 }
