@@ -26,6 +26,8 @@ class Checkpoint:
     keras: Any | None
     serving: Callable[[Sequence[Array]], Outputs] | None
     """a SavedModel's serving signature: arrays in the order of its input names"""
+    given: Any | None = None
+    """the Keras model that LCE was given, where it is known"""
 
     @property
     def is_saved_model(self) -> bool:

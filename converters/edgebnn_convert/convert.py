@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def convert(checkpoint: Path, output: Path, *, card: Path | None) -> None:
     if stated.training.checkpoint_sha256 not in ("", digest):
         print("note: the card was written for another checkpoint, its metrics may not be those of this one")
     if loaded.keras is not None and not loaded.is_saved_model:
-        loaded = Checkpoint(loaded.path, _build(loaded, stated), None)
+        loaded = _rewrite(Checkpoint(loaded.path, _build(loaded, stated), None))
     content, diagnostics = _run_lce(loaded)
     for line in diagnostics:
         print(f"LCE: {line}")
@@ -82,6 +83,19 @@ def _build(loaded: Checkpoint, card: Card) -> object:
     return fix_shapes(keras, shapes)
 
 
+def _rewrite(loaded: Checkpoint) -> Checkpoint:
+    """The checkpoint with what LCE is to be given; says what was rewritten."""
+    from edgebnn_convert.rewrites import rewrite  # needs TensorFlow
+
+    rewritten = rewrite(loaded.keras)
+    if rewritten is None:
+        print("not rewritten: the model is no functional or sequential one, its layers' calls are not known")
+        return replace(loaded, given=loaded.keras)
+    for change in rewritten.changes:
+        print(f"rewrite: {change}" if change.done else f"no rewrite: {change}")
+    return replace(loaded, given=rewritten.model)
+
+
 def _run_lce(loaded: Checkpoint) -> tuple[bytes, list[str]]:
     """The .tflite and what LCE's compiler said.
 
@@ -92,9 +106,9 @@ def _run_lce(loaded: Checkpoint) -> tuple[bytes, list[str]]:
 
         source = loaded.path
         try:
-            if not loaded.is_saved_model and loaded.keras is not None:
+            if loaded.given is not None:
                 source = Path(folder) / "saved_model"
-                loaded.keras.save(source, save_format="tf", include_optimizer=False)
+                loaded.given.save(source, save_format="tf", include_optimizer=False)
             content = bytes(lce.convert_saved_model(str(source)))
         except Exception as error:  # TensorFlow and MLIR raise what they like
             problem: Exception | None = error

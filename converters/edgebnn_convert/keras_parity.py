@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgebnn.errors import ModelError, ParityError
 from edgebnn.inspection.graph import Network
@@ -13,30 +13,84 @@ from edgebnn_convert.forcing import INT8, Forcing, Tolerance, forced, real_value
 from edgebnn_convert.interpreters import Engine
 from edgebnn_convert.parity import Parity, Sample, Traced, Values
 
+if TYPE_CHECKING:  # they need TensorFlow
+    from edgebnn_convert.rewrites import Rewritten
+
 DECIDED = 0.5  # least share of the samples that must agree where signs cannot be traced
 
 
 def check_checkpoint(
     checkpoint: Checkpoint, model: bytes, network: Network, reference: Engine, samples: Sequence[Sample]
-) -> Parity:
-    """Raise ParityError, naming the first operator that differs, unless the checkpoint and `reference` agree.
+) -> list[tuple[str, str, Parity]]:
+    """Raise ParityError, naming the first place that differs, unless the checkpoint and `reference` agree.
 
-    With Keras layers each is judged on its own. A SavedModel without them is compared by its outputs only, where a sign
-    tie cannot be told from a fault: DECIDED of the samples must agree.
+    Returns (what was compared, what was judged one by one, what was found). With Keras layers each is judged on its
+    own: the checkpoint's against those that LCE was given, these against `reference`. A SavedModel without them is
+    compared by its outputs only, where a sign tie cannot be told from a fault: DECIDED of the samples must agree.
     """
     traced = Traced(reference, model, network)
     tolerance = INT8 if any(tensor.dtype == "int8" for tensor in network.main.tensors) else Tolerance()
-    result = Parity(samples=len(samples))
+    if checkpoint.keras is None:
+        found = Parity(samples=len(samples))
+        _note_int8(found, tolerance)
+        _check_serving(checkpoint, network, traced, samples, reference.name, tolerance, found)
+        return [(f"SavedModel = {reference.name}", "outputs", found)]
+    shapes = {name: network.main.tensors[index].shape for name, index in network.entries()[0].items()}
+    keras = fix_shapes(checkpoint.keras, rename_inputs(checkpoint.keras, shapes))
+    if checkpoint.is_saved_model:
+        return [_check_model("Keras", keras, network, traced, samples, reference.name, tolerance)]
+    from edgebnn_convert.rewrites import rewrite
+
+    rewritten = rewrite(keras)
+    if rewritten is None or not rewritten.is_changed:
+        return [_check_model("Keras", checkpoint.given or keras, network, traced, samples, reference.name, tolerance)]
+    rows = [_check_rewritten(rewritten, network, samples)]
+    given = checkpoint.given or rewritten.model
+    try:
+        rows.append(_check_model("rewritten", given, network, traced, samples, reference.name, tolerance))
+    except ParityError as error:
+        if checkpoint.given is not None:
+            raise
+        try:  # a file that was converted without rewrites
+            rows = [_check_model("Keras", keras, network, traced, samples, reference.name, tolerance)]
+        except ParityError:
+            raise error from None
+    return rows
+
+
+def _check_model(
+    source: str,
+    keras: Any,
+    network: Network,
+    traced: Traced,
+    samples: Sequence[Sample],
+    name: str,
+    tolerance: Tolerance,
+) -> tuple[str, str, Parity]:
+    found = Parity(samples=len(samples))
+    _note_int8(found, tolerance)
+    for sample in samples:
+        _check_keras(keras, network, traced.values(sample), sample, name, tolerance, found)
+    return f"{source} = {name}", "places", found
+
+
+def _check_rewritten(rewritten: Rewritten, network: Network, samples: Sequence[Sample]) -> tuple[str, str, Parity]:
+    from edgebnn_convert.rewrites.check import check_rewrites
+
+    found = Parity(samples=len(samples))
+    for sample in samples:
+        arrays = _real_inputs(network, sample)
+        if len(arrays) == 1:
+            arrays = dict(zip(rewritten.before.inputs, arrays.values(), strict=True))
+        where = f"Keras and what it was rewritten to, {sample.name}"
+        found.operators, worst = check_rewrites(rewritten.before, rewritten.after, arrays, where)
+        found.worst_share = max(found.worst_share, worst)
+    return "Keras = rewritten", "layers", found
+
+
+def _note_int8(found: Parity, tolerance: Tolerance) -> None:
     if tolerance is INT8:
-        result.notes.append(f"int8 operators: Keras and LCE are compared to {100 * INT8.value:g} % of the range")
-    if checkpoint.keras is not None:
-        shapes = {name: network.main.tensors[index].shape for name, index in network.entries()[0].items()}
-        keras = fix_shapes(checkpoint.keras, rename_inputs(checkpoint.keras, shapes))
-        for sample in samples:
-            _check_keras(keras, network, traced.values(sample), sample, reference.name, tolerance, result)
-    else:
-        _check_serving(checkpoint, network, traced, samples, reference.name, tolerance, result)
-    return result
+        found.notes.append(f"int8 operators: Keras and LCE are compared to {100 * INT8.value:g} % of the range")
 
 
 def rename_inputs(keras: Any, shapes: Mapping[str, Shape]) -> dict[str, Shape]:

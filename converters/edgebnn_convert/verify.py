@@ -40,9 +40,8 @@ def compare_all(name: str, content: bytes, card: Card | None, checkpoint: Checkp
     print("-" * len(_ROW.format(*[""] * 5)))
     try:
         if checkpoint is not None:
-            source, what = ("Keras", "places") if checkpoint.keras is not None else ("SavedModel", "outputs")
-            found = check_checkpoint(checkpoint, content, network, reference, samples)
-            _print_row(f"{source} = {reference.name}", what, found)
+            for names, what, found in check_checkpoint(checkpoint, content, network, reference, samples):
+                _print_row(names, what, found)
         names = f"{reference.name} = {other.name}"
         _print_row(names, "operators", check_parity(content, network, reference, other, samples))
     except ParityError:

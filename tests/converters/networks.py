@@ -103,7 +103,7 @@ def int8() -> Any:
 
 @network
 def flat() -> Any:
-    """A dense layer with signs in front: LCE unpacks the bits again."""
+    """A dense layer with signs in front, which LCE would unpack."""
     image, x = stem(8, 8)
     x = layers.Flatten()(x)
     x = lq.layers.QuantDense(16, input_quantizer="ste_sign", kernel_quantizer="ste_sign", use_bias=False)(x)
@@ -112,7 +112,7 @@ def flat() -> Any:
 
 @network
 def series() -> Any:
-    """One-dimensional; LCE reshapes around it."""
+    """One-dimensional."""
     signal = tf.keras.Input((32, 4), name="signal")
     x = layers.BatchNormalization()(layers.Conv1D(32, 3, padding="same")(signal))
     kernel = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}

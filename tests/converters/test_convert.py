@@ -41,8 +41,8 @@ KINDS = {
     "chain": ["LceBMaxPool2d"],
     "odd_channels": ["LceBconv2d"],
     "int8": ["QUANTIZE", "LceBconv2d", "DEQUANTIZE"],
-    "flat": ["LceDequantize", "FULLY_CONNECTED"],
-    "series": ["RESHAPE", "LceQuantize"],
+    "flat": ["LceQuantize", "LceBconv2d", "RESHAPE"],
+    "series": ["RESHAPE", "LceBconv2d"],
     "two_inputs": ["CONCATENATION", "LceBconv2d"],
     "sequential": ["LceBconv2d"],
 }
