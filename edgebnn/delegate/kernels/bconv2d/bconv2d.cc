@@ -402,8 +402,11 @@ void BConv2D::RunPlane(const uint8_t* plane, const Target& target, uint8_t* scra
   const size_t begin = (size_t{1} * batch * s.out_height + y) * out_width + x;
   uint8_t* const output = target.output != nullptr ? target.output + begin * out_stride : scratch;
   uint8_t* out = output;
+  const uint8_t* line = plane + y * line_step;
+  const uint8_t* origin = line + first % row_origins * step;
   for (int p = 0; p < count; ++p) {
-    origins[p] = plane + y * line_step + x / together * step;
+    origins[p] = origin;
+    origin += step;
     for (int end = x + together; x < end; ++x, ++i) {
       const bool real = x < out_width;
       targets.outs[i] = real ? out : nullptr;
@@ -413,6 +416,7 @@ void BConv2D::RunPlane(const uint8_t* plane, const Target& target, uint8_t* scra
     if (x < out_width) continue;
     x = 0;
     ++y;
+    origin = line += line_step;
   }
   BConv2DBlock block{};
   block.pixels = together * count;

@@ -71,7 +71,7 @@ inline __m128i RoundedOctets(__m512 y) {  // half away from zero, saturated
 }
 
 // kVectors * 16 channels, from `first` of the group on, of kCount pixels.
-template <int kVectors, int kCount>
+template <OutputForm kForm, int kVectors, int kCount>
 void Tile(const BConv2DBlock& block, const uint8_t* const* origins, int pixel, int first, const uint32_t* weights) {
   __m512i x[kCount][kVectors];
 #pragma GCC unroll 4
@@ -79,14 +79,14 @@ void Tile(const BConv2DBlock& block, const uint8_t* const* origins, int pixel, i
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) x[p][v] = _mm512_setzero_si512();
   }
+  const int words = block.segment_words;
   for (int segment = 0; segment < block.segment_count; ++segment) {
     const uint32_t* bits[kCount];
 #pragma GCC unroll 4
     for (int p = 0; p < kCount; ++p) {
       bits[p] = reinterpret_cast<const uint32_t*>(origins[pixel + p] + block.segments[segment]);
     }
-#pragma GCC unroll 2
-    for (int w = 0; w < block.segment_words; ++w, weights += kVectors * kLanes) {
+    for (int w = 0; w < words; ++w, weights += kVectors * kLanes) {
       __m512i word[kCount];
 #pragma GCC unroll 4
       for (int p = 0; p < kCount; ++p) word[p] = _mm512_set1_epi32(static_cast<int>(bits[p][w]));
@@ -100,8 +100,12 @@ void Tile(const BConv2DBlock& block, const uint8_t* const* origins, int pixel, i
       }
     }
   }
+  const int at = block.first_channel + first, count = block.channels - first;
+  const bool whole = count >= kVectors * kLanes;
+  uint8_t* outs[kCount];
 #pragma GCC unroll 4
   for (int p = 0; p < kCount; ++p) {
+    outs[p] = block.outs[pixel + p];
     const int32_t* const correction = block.corrections[pixel + p];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) x[p][v] = _mm512_slli_epi32(x[p][v], 1);
@@ -110,18 +114,21 @@ void Tile(const BConv2DBlock& block, const uint8_t* const* origins, int pixel, i
     for (int v = 0; v < kVectors; ++v) x[p][v] = _mm512_add_epi32(x[p][v], Load(correction + first + v * kLanes));
   }
 
-  const int at = block.first_channel + first, count = block.channels - first;
-  if (block.form == OutputForm::bits) {
+  if constexpr (kForm == OutputForm::bits) {
+    uint64_t bits[kCount] = {};
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const __m512i threshold = Load(block.thresholds + first + v * kLanes);
+#pragma GCC unroll 4
+      for (int p = 0; p < kCount; ++p) {
+        bits[p] |= static_cast<uint64_t>(_mm512_cmpgt_epi32_mask(x[p][v], threshold)) << (v * kLanes);
+      }
+    }
+    const uint64_t real = ~uint64_t{0} >> (whole ? 0 : 64 - count);
 #pragma GCC unroll 4
     for (int p = 0; p < kCount; ++p) {
-      uint64_t bits = 0;
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        const __mmask16 above = _mm512_mask_cmpgt_epi32_mask(Lanes(count - v * kLanes), x[p][v],
-                                                             Load(block.thresholds + first + v * kLanes));
-        bits |= static_cast<uint64_t>(above) << (v * kLanes);
-      }
-      __builtin_memcpy(block.outs[pixel + p] + at / 32 * 4, &bits, (kVectors + 1) / 2 * 4);
+      bits[p] &= real;
+      __builtin_memcpy(outs[p] + at / 32 * 4, &bits[p], (kVectors + 1) / 2 * 4);
     }
     return;
   }
@@ -134,37 +141,47 @@ void Tile(const BConv2DBlock& block, const uint8_t* const* origins, int pixel, i
       for (int v = 0; v < kVectors; ++v) x[p][v] = _mm512_max_epi32(_mm512_min_epi32(x[p][v], high), low);
     }
   }
+  const float *const multipliers = block.multiplier + first, *const biases = block.bias + first;
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
-    const int channel = first + v * kLanes;
-    const __m512 multiplier = _mm512_loadu_ps(block.multiplier + channel), bias = _mm512_loadu_ps(block.bias + channel);
-    const bool whole = block.channels - channel >= kLanes;
-    const __mmask16 lanes = Lanes(block.channels - channel);
+    const __m512 multiplier = _mm512_loadu_ps(multipliers + v * kLanes), bias = _mm512_loadu_ps(biases + v * kLanes);
+    const bool all = v + 1 < kVectors || whole;
+    const __mmask16 lanes = Lanes(count - v * kLanes);
 #pragma GCC unroll 4
     for (int p = 0; p < kCount; ++p) {
       const __m512 y = Affine(x[p][v], multiplier, bias);
-      uint8_t* const out = block.outs[pixel + p];
-      if (block.form == OutputForm::float32) {
-        auto* const floats = reinterpret_cast<float*>(out) + at + v * kLanes;
-        if (whole) {
-          _mm512_storeu_ps(floats, y);
+      uint8_t* const out = outs[p] + (at + v * kLanes) * (kForm == OutputForm::float32 ? sizeof(float) : 1);
+      if constexpr (kForm == OutputForm::float32) {
+        if (all) {
+          _mm512_storeu_ps(out, y);
         } else {
-          _mm512_mask_storeu_ps(floats, lanes, y);
+          _mm512_mask_storeu_ps(out, lanes, y);
         }
-      } else if (whole) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + at + v * kLanes), RoundedOctets(y));
+      } else if (all) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out), RoundedOctets(y));
       } else {
-        _mm_mask_storeu_epi8(out + at + v * kLanes, lanes, RoundedOctets(y));
+        _mm_mask_storeu_epi8(out, lanes, RoundedOctets(y));
       }
     }
   }
 }
 
-template <int kVectors>
+template <OutputForm kForm, int kVectors>
 void Tiles(const BConv2DBlock& block, const uint8_t* const* origins, int first, const uint32_t* weights) {
   int pixel = 0;
-  for (; pixel + kTile <= block.pixels; pixel += kTile) Tile<kVectors, kTile>(block, origins, pixel, first, weights);
-  for (; pixel < block.pixels; ++pixel) Tile<kVectors, 1>(block, origins, pixel, first, weights);
+  for (; pixel + kTile <= block.pixels; pixel += kTile) Tile<kForm, kVectors, kTile>(block, origins, pixel, first, weights);
+  for (; pixel < block.pixels; ++pixel) Tile<kForm, kVectors, 1>(block, origins, pixel, first, weights);
+}
+
+// All channels of a block whose input is at origins.
+template <OutputForm kForm>
+void RunForm(const BConv2DBlock& block) {
+  constexpr decltype(&Tiles<kForm, 1>) kTiles[kMostVectors] = {Tiles<kForm, 1>, Tiles<kForm, 2>, Tiles<kForm, 3>,
+                                                               Tiles<kForm, 4>};
+  const auto* weights = reinterpret_cast<const uint32_t*>(block.weights);
+  for (int first = 0; first < block.channels; first += kWide) {
+    kTiles[BlockVectors(block.channels, first) - 1](block, block.origins, first, weights + size_t{1} * first * block.words);
+  }
 }
 
 void Run(const BConv2DBlock& given) {
@@ -180,11 +197,10 @@ void Run(const BConv2DBlock& given) {
     block.segment_count = 1;
     block.segment_words = block.words;
   }
-  constexpr decltype(&Tiles<1>) kTiles[kMostVectors] = {Tiles<1>, Tiles<2>, Tiles<3>, Tiles<4>};
-  const auto* weights = reinterpret_cast<const uint32_t*>(block.weights);
-  for (int first = 0; first < block.channels; first += kWide) {
-    kTiles[BlockVectors(block.channels, first) - 1](block, block.origins, first, weights + size_t{1} * first * block.words);
-  }
+  const auto run = block.form == OutputForm::float32 ? RunForm<OutputForm::float32>
+                   : block.form == OutputForm::int8  ? RunForm<OutputForm::int8>
+                                                     : RunForm<OutputForm::bits>;
+  run(block);
 }
 
 constexpr BConv2DExpansion kCopy = {1, 4, CopyLine};
