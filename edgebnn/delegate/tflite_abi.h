@@ -166,28 +166,81 @@ struct TfLiteDelegate {
 
 }  // extern "C"
 
-static_assert(offsetof(TfLitePoolParams, stride_width) == 4 && offsetof(TfLitePoolParams, stride_height) == 8 &&
-                  offsetof(TfLitePoolParams, filter_width) == 12 && offsetof(TfLitePoolParams, filter_height) == 16 &&
-                  offsetof(TfLitePoolParams, activation) == 20,
-              "TfLitePoolParams is not laid out as the runtimes expect");
-static_assert(offsetof(TfLiteConcatenationParams, activation) == 4 && sizeof(bool) == 1 &&
-                  offsetof(TfLiteResizeParams, half_pixel_centers) == 1,
-              "parameters of builtin ops are not laid out as the runtimes expect");
-#if UINTPTR_MAX == UINT64_MAX
-static_assert(offsetof(TfLiteNode, builtin_data) == 40 && offsetof(TfLiteTensor, dims_signature) == 104,
-              "TfLiteNode or TfLiteTensor is not laid out as the runtimes expect");
-static_assert(sizeof(TfLiteTensor) == 112 && offsetof(TfLiteTensor, data) == 8 && offsetof(TfLiteTensor, dims) == 16 &&
-                  offsetof(TfLiteTensor, params) == 24 && offsetof(TfLiteTensor, allocation_type) == 32 &&
-                  offsetof(TfLiteTensor, bytes) == 40 && offsetof(TfLiteTensor, quantization) == 80,
-              "TfLiteTensor is not laid out as the runtimes expect");
-static_assert(offsetof(TfLiteNode, custom_initial_data) == 48 && offsetof(TfLiteNode, custom_initial_data_size) == 56,
-              "TfLiteNode is not laid out as the runtimes expect");
-static_assert(sizeof(TfLiteRegistration) == 88 && offsetof(TfLiteRegistration, builtin_code) == 40 &&
-                  offsetof(TfLiteRegistration, custom_name) == 48 && offsetof(TfLiteRegistration, version) == 56,
-              "TfLiteRegistration is not laid out as the runtimes expect");
-static_assert(offsetof(TfLiteContext, tensors) == 16 && offsetof(TfLiteContext, ResizeTensor) == 32 &&
-                  offsetof(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels) == 64,
-              "TfLiteContext is not laid out as the runtimes expect");
-static_assert(offsetof(TfLiteDelegate, flags) == 40 && offsetof(TfLiteDelegate, opaque_delegate_builder) == 48,
-              "TfLiteDelegate is not laid out as the runtimes expect");
-#endif
+// Where the runtimes expect every field that we or they read, on 64-bit machines and on 32-bit ARM.
+#define EDGEBNN_AT(type, field, at64, at32)                                                         \
+  static_assert(sizeof(void*) == 8 ? offsetof(type, field) == (at64) : offsetof(type, field) == (at32), \
+                #type "." #field " does not lie where the runtimes expect it")
+#define EDGEBNN_SIZE(type, size64, size32)                                  \
+  static_assert(sizeof(void*) == 8 ? sizeof(type) == (size64) : sizeof(type) == (size32), \
+                #type " is not as large as in the runtimes")
+
+static_assert(sizeof(void*) == 8 || alignof(int64_t) == 8, "expected 64-bit pointers or 32-bit ARM, not i386");
+static_assert(sizeof(TfLiteStatus) == 4 && sizeof(TfLiteType) == 4 && sizeof(TfLiteAllocationType) == 4 &&
+                  sizeof(bool) == 1,
+              "an enum or bool is not as large as in the runtimes");
+EDGEBNN_SIZE(TfLiteIntArray, 4, 4);
+EDGEBNN_AT(TfLiteIntArray, data, 4, 4);
+EDGEBNN_SIZE(TfLiteTensor, 112, 64);
+EDGEBNN_AT(TfLiteTensor, type, 0, 0);
+EDGEBNN_AT(TfLiteTensor, data, 8, 4);
+EDGEBNN_AT(TfLiteTensor, dims, 16, 8);
+EDGEBNN_AT(TfLiteTensor, params.scale, 24, 12);
+EDGEBNN_AT(TfLiteTensor, params.zero_point, 28, 16);
+EDGEBNN_AT(TfLiteTensor, allocation_type, 32, 20);
+EDGEBNN_AT(TfLiteTensor, bytes, 40, 24);
+EDGEBNN_AT(TfLiteTensor, data_is_stale, 76, 44);
+EDGEBNN_AT(TfLiteTensor, is_variable, 77, 45);
+EDGEBNN_AT(TfLiteTensor, quantization, 80, 48);
+EDGEBNN_AT(TfLiteTensor, dims_signature, 104, 60);
+EDGEBNN_AT(TfLiteNode, inputs, 0, 0);
+EDGEBNN_AT(TfLiteNode, outputs, 8, 4);
+EDGEBNN_AT(TfLiteNode, user_data, 32, 16);
+EDGEBNN_AT(TfLiteNode, builtin_data, 40, 20);
+EDGEBNN_AT(TfLiteNode, custom_initial_data, 48, 24);
+EDGEBNN_AT(TfLiteNode, custom_initial_data_size, 56, 28);
+EDGEBNN_AT(TfLiteActivationParams, activation, 0, 0);
+EDGEBNN_AT(TfLitePoolParams, padding, 0, 0);
+EDGEBNN_AT(TfLitePoolParams, stride_width, 4, 4);
+EDGEBNN_AT(TfLitePoolParams, stride_height, 8, 8);
+EDGEBNN_AT(TfLitePoolParams, filter_width, 12, 12);
+EDGEBNN_AT(TfLitePoolParams, filter_height, 16, 16);
+EDGEBNN_AT(TfLitePoolParams, activation, 20, 20);
+EDGEBNN_AT(TfLiteConcatenationParams, axis, 0, 0);
+EDGEBNN_AT(TfLiteConcatenationParams, activation, 4, 4);
+EDGEBNN_AT(TfLiteLeakyReluParams, alpha, 0, 0);
+EDGEBNN_AT(TfLiteResizeParams, align_corners, 0, 0);
+EDGEBNN_AT(TfLiteResizeParams, half_pixel_centers, 1, 1);
+EDGEBNN_AT(TfLiteDelegateParams, delegate, 0, 0);
+EDGEBNN_AT(TfLiteDelegateParams, nodes_to_replace, 8, 4);
+EDGEBNN_AT(TfLiteDelegateParams, input_tensors, 16, 8);
+EDGEBNN_AT(TfLiteDelegateParams, output_tensors, 24, 12);
+// 32-bit ARM passes what follows a struct passed by value behind it: there the size is part of the ABI.
+EDGEBNN_SIZE(TfLiteRegistration, 88, 48);
+EDGEBNN_AT(TfLiteRegistration, init, 0, 0);
+EDGEBNN_AT(TfLiteRegistration, free, 8, 4);
+EDGEBNN_AT(TfLiteRegistration, prepare, 16, 8);
+EDGEBNN_AT(TfLiteRegistration, invoke, 24, 12);
+EDGEBNN_AT(TfLiteRegistration, profiling_string, 32, 16);
+EDGEBNN_AT(TfLiteRegistration, builtin_code, 40, 20);
+EDGEBNN_AT(TfLiteRegistration, custom_name, 48, 24);
+EDGEBNN_AT(TfLiteRegistration, version, 56, 28);
+EDGEBNN_AT(TfLiteRegistration, registration_external, 64, 32);
+EDGEBNN_AT(TfLiteRegistration, async_kernel, 72, 36);
+EDGEBNN_AT(TfLiteRegistration, inplace_operator, 80, 40);
+EDGEBNN_AT(TfLiteContext, tensors_size, 0, 0);
+EDGEBNN_AT(TfLiteContext, GetExecutionPlan, 8, 4);
+EDGEBNN_AT(TfLiteContext, tensors, 16, 8);
+EDGEBNN_AT(TfLiteContext, ResizeTensor, 32, 16);
+EDGEBNN_AT(TfLiteContext, ReportError, 40, 20);
+EDGEBNN_AT(TfLiteContext, GetNodeAndRegistration, 56, 28);
+EDGEBNN_AT(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels, 64, 32);
+EDGEBNN_AT(TfLiteDelegate, data_, 0, 0);
+EDGEBNN_AT(TfLiteDelegate, Prepare, 8, 4);
+EDGEBNN_AT(TfLiteDelegate, copy_from_buffer_handle, 16, 8);
+EDGEBNN_AT(TfLiteDelegate, copy_to_buffer_handle, 24, 12);
+EDGEBNN_AT(TfLiteDelegate, free_buffer_handle, 32, 16);
+EDGEBNN_AT(TfLiteDelegate, flags, 40, 24);
+EDGEBNN_AT(TfLiteDelegate, opaque_delegate_builder, 48, 32);
+
+#undef EDGEBNN_AT
+#undef EDGEBNN_SIZE

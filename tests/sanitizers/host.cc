@@ -42,9 +42,26 @@ struct FreeArray {
 };
 using Array = std::unique_ptr<TfLiteIntArray, FreeArray>;
 
+// `count` objects, each with a pointer put in at the offset `at`. The memory lives on: the pointer points to it.
+template <class T>
+T* Shifted(const T* objects, size_t count, size_t at) {
+  static std::vector<std::unique_ptr<uint8_t[]>> kept;
+  const size_t size = sizeof(T) + sizeof(void*);
+  kept.push_back(std::make_unique<uint8_t[]>(count * size));
+  uint8_t* const all = kept.back().get();
+  for (size_t i = 0; i < count; ++i) {
+    const auto* from = reinterpret_cast<const uint8_t*>(objects + i);
+    uint8_t* to = all + i * size;
+    std::memcpy(to, from, at);
+    std::memcpy(to + at, &all, sizeof all);
+    std::memcpy(to + at + sizeof all, from + at, sizeof(T) - at);
+  }
+  return reinterpret_cast<T*>(all);
+}
+
 class Host {
  public:
-  explicit Host(const HostGraph& graph) : graph_(graph) {}
+  explicit Host(const HostGraph& graph, Shift shift) : graph_(graph), shift_(shift) {}
 
   ~Host() {
     for (Kernel& kernel : kernels_) registration_.free(&context_, kernel.node.user_data);
@@ -121,6 +138,8 @@ class Host {
       if (index < 0 || static_cast<size_t>(index) >= host->nodes_.size()) return kTfLiteError;
       *node = &host->nodes_[index];
       *registration = &host->registrations_[index];
+      if (host->shift_.of == Shift::node) *node = Shifted(*node, 1, host->shift_.at);
+      if (host->shift_.of == Shift::registration) *registration = Shifted(*registration, 1, host->shift_.at);
       return kTfLiteOk;
     };
     context_.ReplaceNodeSubsetsWithDelegateKernels = [](TfLiteContext* context, TfLiteRegistration registration,
@@ -130,7 +149,12 @@ class Host {
     return true;
   }
 
-  bool Claim(TfLiteDelegate* delegate) { return delegate->Prepare(&context_, delegate) == kTfLiteOk; }
+  bool Claim(TfLiteDelegate* delegate) {
+    TfLiteContext* context = &context_;
+    if (shift_.of == Shift::tensor) context_.tensors = Shifted(tensors_.data(), tensors_.size(), shift_.at);
+    if (shift_.of == Shift::context) context = Shifted(&context_, 1, shift_.at);
+    return delegate->Prepare(context, delegate) == kTfLiteOk;
+  }
 
   bool Prepare() {
     for (Kernel& kernel : kernels_) {
@@ -259,6 +283,7 @@ class Host {
   }
 
   const HostGraph& graph_;
+  const Shift shift_;
   TfLiteContext context_{};
   TfLiteRegistration registration_{};
   std::vector<TfLiteTensor> tensors_;
@@ -277,16 +302,22 @@ struct DestroyDelegate {
 
 }  // namespace
 
-Outcome RunHost(const HostGraph& graph, const char* kernel, const char* num_threads) {
+Outcome RunHost(const HostGraph& graph, const char* kernel, const char* num_threads, Shift shift) {
   const char* names[] = {"kernel", "num_threads"};
   const char* values[] = {kernel, num_threads};
   const std::unique_ptr<TfLiteDelegate, DestroyDelegate> delegate(
       tflite_plugin_create_delegate(names, values, 2, nullptr));
-  Host host(graph);
+  Host host(graph, shift);
   Outcome outcome;
   if (!host.Load()) return outcome;
   outcome.kind = Outcome::refused;
-  bool fine = host.Claim(delegate.get()) && host.Prepare();
+  bool fine = host.Claim(delegate.get());
+  if (shift.of != Shift::none) {
+    if (fine) outcome.kind = Outcome::ran;
+    outcome.message = host.message;
+    return outcome;
+  }
+  fine = fine && host.Prepare();
   if (fine) {
     host.Allocate();
     fine = host.Invoke();

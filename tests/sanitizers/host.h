@@ -38,8 +38,15 @@ struct Outcome {
   std::vector<std::vector<uint8_t>> outputs;  // of HostGraph::outputs
 };
 
+// A host whose struct `of` has eight more bytes, a pointer, at offset `at`.
+struct Shift {
+  enum Struct { none, context, tensor, node, registration } of = none;
+  size_t at = 0;
+};
+
 // Loads the plug-in with the option `kernel`, and does what an interpreter does: partitions, init, prepare, allocation,
-// invoke; then again with another height of the first input. not_loaded: the host itself would refuse the graph.
-Outcome RunHost(const HostGraph& graph, const char* kernel, const char* num_threads);
+// invoke; then again with another height of the first input. not_loaded: the host itself would refuse the graph. With a
+// shift it stops behind the delegate's claim.
+Outcome RunHost(const HostGraph& graph, const char* kernel, const char* num_threads, Shift shift = {});
 
 }  // namespace edgebnn

@@ -1,4 +1,4 @@
-"""The fuzz corpus and the thread test with any compiler; `scripts/test-sanitizers` runs them under sanitizers."""
+"""The fuzz corpus, the test of shifted layouts and the thread test with any compiler; `scripts/test-sanitizers` runs them under sanitizers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-TARGETS = ("fuzz_options", "fuzz_graph", "hammer_threads")
+PROGRAMS = ("hammer_threads", "shift_host")
+TARGETS = ("fuzz_options", "fuzz_graph", *PROGRAMS)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def test_corpus(target: str, build: Path) -> None:
     assert done.stdout == f"{len(list(corpus.iterdir()))} passed, 0 failed\n"
 
 
-def test_threads(build: Path) -> None:
-    done = subprocess.run([build / "hammer_threads"], capture_output=True, text=True, timeout=300)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_program(program: str, build: Path) -> None:
+    done = subprocess.run([build / program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,6 +5,7 @@
 #include <exception>
 #include <vector>
 
+#include "graph/abi_guard.h"
 #include "graph/claim.h"
 #include "graph/read.h"
 #include "graph/partition.h"
@@ -132,6 +133,7 @@ Delegate::Delegate(const DelegateOptions& options)
 }
 
 TfLiteStatus Delegate::Prepare(TfLiteContext* context, TfLiteDelegate* host) {
+  if (!CheckAbi(context)) return kTfLiteError;
   TfLiteStatus replaced = kTfLiteOk;
   const TfLiteStatus claimed = Guarded(context, [&] {
     TfLiteIntArray* plan = nullptr;

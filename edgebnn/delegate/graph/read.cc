@@ -19,9 +19,7 @@ size_t ElementBytes(TfLiteType type) {
 TensorInfo ReadTensor(const TfLiteContext* context, int tensor) {
   Require(tensor >= 0 && static_cast<size_t>(tensor) < context->tensors_size, "tensor ", tensor, " is not there");
   const TfLiteTensor& host = context->tensors[tensor];
-  Require(host.type >= 0 && host.type <= kTfLiteLastKnownType && host.allocation_type >= 0 &&
-              host.allocation_type <= kTfLiteLastKnownAllocation && host.dims != nullptr,
-          "tensor ", tensor, " makes no sense: this runtime lays out its tensors in a way that edgebnn does not know");
+  Require(host.dims != nullptr, "tensor ", tensor, " has no shape");
   TensorInfo info = {host.type, Dims(host.dims->data, host.dims->data + host.dims->size), host.params.scale,
                      host.params.zero_point, nullptr};
   if (host.allocation_type == kTfLiteMmapRo) {
