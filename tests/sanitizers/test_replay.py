@@ -1,4 +1,4 @@
-"""The fuzz corpus, the test of shifted layouts and the thread test with any compiler; `scripts/test-sanitizers` runs them under sanitizers."""
+"""The fuzz corpus, shifted layouts and threads with any compiler; `scripts/test-sanitizers` adds the sanitizers."""
 
 from __future__ import annotations
 
