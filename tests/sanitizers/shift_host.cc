@@ -25,7 +25,12 @@ HostGraph Graph() {
   words.dims = {1, 3, 5, 2};
   HostGraph graph;
   graph.tensors = {floats, words, words};
-  graph.nodes = {{"LceQuantize", {0}, {1}, {}}, {"LceQuantize", {0}, {2}, {}}};
+  graph.nodes.resize(2);
+  for (int i = 0; i < 2; ++i) {
+    graph.nodes[i].name = "LceQuantize";
+    graph.nodes[i].inputs = {0};
+    graph.nodes[i].outputs = {i + 1};
+  }
   graph.inputs = {0};
   graph.outputs = {1, 2};
   return graph;
