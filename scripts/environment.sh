@@ -51,3 +51,15 @@ use_zig() {
   cmp -s "$pins" "$tools/installed" || { pip_install "$tools" --requirement "$pins" && cp "$pins" "$tools/installed"; }
   export PATH=$tools/bin:$PATH
 }
+
+# zig_kernels MACHINE: build/wheels/kernels/MACHINE/libedgebnn_kernels_testing.so, the kernels as the wheels have them, for
+# tests to drive.
+zig_kernels() {
+  use_zig
+  local build=build/wheels/kernels/$1
+  mkdir -p build/wheels/kernels
+  { cmake -S edgebnn/delegate -B "$build" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$PWD/scripts/wheels/zig.cmake" \
+    -DCMAKE_SYSTEM_PROCESSOR="$1" -DEDGEBNN_KERNEL_LIBRARY=ON -DEDGEBNN_WERROR=ON &&
+    cmake --build "$build" --target edgebnn_kernels_testing; } >"$build.log" 2>&1 ||
+    { tail -30 "$build.log" >&2; die "the kernels do not build for $1 with zig"; }
+}
