@@ -29,7 +29,8 @@ def letterbox(frame: Image, width: int, height: int, pad: int) -> tuple[Image, f
         image = np.empty((height, width, 3), np.uint8)
     else:
         image = np.full((height, width, 3), pad, np.uint8)
-    interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    # Exact: plain linear interpolation rounds otherwise on ARM than on x86, which a binary network amplifies.
+    interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR_EXACT
     cv2.resize(frame, (w, h), dst=image[top : top + h, left : left + w], interpolation=interpolation)
     # The rounding of (w, h) is shared by both sides of the picture.
     return image, scale, (left + (w - columns * scale) / 2, top + (h - rows * scale) / 2)

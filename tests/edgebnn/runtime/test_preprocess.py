@@ -131,7 +131,7 @@ def test_tables() -> None:
     np.testing.assert_array_equal(unsigned, image)
 
 
-def test_interpolation_is_opencvs() -> None:
+def test_interpolation_is_opencvs_exact_one() -> None:
     frame = np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     image, _, _ = letterbox(frame, 32, 32, 0)
-    np.testing.assert_array_equal(image, cv2.resize(frame, (32, 32), interpolation=cv2.INTER_LINEAR))
+    np.testing.assert_array_equal(image, cv2.resize(frame, (32, 32), interpolation=cv2.INTER_LINEAR_EXACT))
