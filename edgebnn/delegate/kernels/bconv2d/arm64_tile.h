@@ -17,7 +17,7 @@ namespace {
 constexpr int kChannels = 8;
 constexpr int kStepBytes = 16 * kChannels;
 constexpr int kTile = 8;
-constexpr int kPixels = 16;
+constexpr int kPixels = 32;  // 18 kB of rows at 3x3x512: they stay in the first cache
 static_assert(kPixels <= kMostPixels);
 constexpr int64_t kMaxRowBits = 65535 / 32 * 32;
 
@@ -103,11 +103,11 @@ struct Tile {
   uint8x16_t c[kChannels];  // bits that differ, then their counts by bytes
   uint8x16_t t0, t1, t2;    // of the tree: channels 0 and 1, 2 and 3, 4 and 5
 
-  EDGEBNN_INLINE void Begin(const uint32_t* first, int words, const uint8_t* weights) {
+  EDGEBNN_INLINE void Begin(const uint8_t* first, size_t row_bytes, const uint8_t* weights) {
     asm volatile("" ::: "memory");  // the loads below read what was stored before
 #pragma GCC unroll 8
     for (int p = 0; p < kRows; ++p) {
-      rows[p] = reinterpret_cast<const uint8_t*>(first + size_t{1} * p * words);
+      rows[p] = p == 0 ? first : rows[p - 1] + row_bytes;
       sums[p] = vdupq_n_u16(0);
     }
     LoadWeights<0, 1, 2, 3, 4, 5, 6, 7>(weights);
@@ -174,10 +174,9 @@ struct Tile {
     return Step<kP == 0 ? kLast : kP - 1, 1, last, true>(x, next_weights, rows[last ? 0 : kP + 1], last ? next : at);
   }
 
-  // Steps of four words; `words` >= 4. Returns the weights behind them.
+  // Steps of four words, `end` bytes of them and more than none. Returns the weights behind them.
   template <int... kP>
-  EDGEBNN_INLINE const uint8_t* Fours(int words, const uint8_t* weights, std::integer_sequence<int, kP...>) {
-    const size_t end = words / 4 * size_t{16};
+  EDGEBNN_INLINE const uint8_t* Fours(size_t end, const uint8_t* weights, std::integer_sequence<int, kP...>) {
     size_t at = 0;
     uint8x16_t x = Load<0>(rows[0]);
     do {
@@ -186,7 +185,6 @@ struct Tile {
       ((x = RowStep<kP>(x, weights, at, next)), ...);
       at += 16;
     } while (at != end);
-    Advance(end);
     return weights;
   }
 
@@ -248,27 +246,27 @@ struct Tile {
 
 // sums[p][j] = popcount of row p against channel j; rows [kRows][words], weights one channel block.
 template <int kRows>
-EDGEBNN_INLINE void Multiply(const uint32_t* rows, const uint8_t* weights, int words, uint16x8_t sums[kRows]) {
+EDGEBNN_INLINE void Multiply(const uint8_t* rows, unsigned words, const uint8_t* weights, uint16x8_t sums[kRows]) {
   using Rows = Tile<kRows>;
   constexpr int kLast = Rows::kLast, kLastPair = Rows::kLastPair;
   Rows tile;
-  tile.Begin(rows, words, weights);
-  if (words >= 4) weights = tile.Fours(words, weights, std::make_integer_sequence<int, kRows>());
-  switch (words % 4) {
-    case 0:
-      tile.template Finish<kLast, 1>(tile.Drain());
-      break;
-    case 1:
+  tile.Begin(rows, size_t{4} * words, weights);
+  const size_t fours = words / 4 * size_t{16};
+  if (fours > 0) weights = tile.Fours(fours, weights, std::make_integer_sequence<int, kRows>());
+  const unsigned left = words % 4;
+  if (left == 0) {
+    tile.template Finish<kLast, 1>(tile.Drain());
+  } else {
+    tile.Advance(fours);
+    if (left == 1) {
       tile.template Ones<kLast, 1>();
-      break;
-    case 2:
+    } else if (left == 2) {
       tile.template Twos<false>(nullptr);
       tile.template Finish<kLastPair, 2>(tile.Drain());
-      break;
-    case 3:
+    } else {
       tile.template Twos<true>(weights + kStepBytes);
       tile.template Ones<kLastPair, 2>();
-      break;
+    }
   }
 #pragma GCC unroll 8
   for (int p = 0; p < kRows; ++p) sums[p] = tile.sums[p];
@@ -314,7 +312,8 @@ EDGEBNN_INLINE void Store(const BConv2DBlock& block, const uint16x8_t sums[kRows
         // A multiplication and an addition, never FMA: an exact zero must stay one, or the next sign flips.
         y[half] = vaddq_f32(vmulq_f32(vcvtq_f32_s32(x[p][half]), multiplier[half]), bias[half]);
       }
-      uint8_t* const to = outs[p] + offset;
+      uint8_t* to = outs[p] + offset;
+      asm("" : "+r"(to));  // one address, so that two stores become a pair
       if constexpr (kForm == OutputForm::float32) {
         vst1q_u8(to, vreinterpretq_u8_f32(y[0]));
         vst1q_u8(to + 16, vreinterpretq_u8_f32(y[1]));
@@ -366,32 +365,40 @@ struct Epilogue {
 // Eight channels of kRows pixels from `pixel` on.
 template <int kRows>
 EDGEBNN_INLINE void RunTile(const BConv2DBlock& block, Epilogue epilogue, const uint8_t* weights, int channel,
-                            size_t offset, int pixel) {
+                            size_t offset, int pixel, const uint8_t* rows) {
   uint16x8_t sums[kRows];
-  Multiply<kRows>(block.rows + size_t{1} * pixel * block.words, weights, block.words, sums);
+  Multiply<kRows>(rows, block.words, weights, sums);
   uint8_t* const* const outs = block.outs + pixel;
   const int32_t* const* const corrections = epilogue.corrected ? block.corrections + pixel : nullptr;
-  if (__builtin_expect(channel + kChannels > block.channels, 0)) {
-    StoreLast<kRows>(block, sums, outs, offset, corrections, channel);
-  } else {
+  if (__builtin_expect(channel + kChannels <= block.channels, 1)) {
     StoreForm<kRows>(block, epilogue.clamped, sums, outs, offset, corrections, channel);
+  } else {
+    uint16x8_t copy[kRows];  // only this one needs an address
+#pragma GCC unroll 8
+    for (int p = 0; p < kRows; ++p) copy[p] = sums[p];
+    StoreLast<kRows>(block, copy, outs, offset, corrections, channel);
   }
 }
 
 void Run(const BConv2DBlock& block) {
   Epilogue epilogue = {block.clamp_min != INT32_MIN || block.clamp_max != INT32_MAX, false};
   for (int p = 0; p < block.pixels; ++p) epilogue.corrected |= block.corrections[p] != nullptr;
-  const size_t block_bytes = BlockBytes(block.words);
+  const size_t block_bytes = BlockBytes(block.words), row_bytes = size_t{4} * block.words;
   const uint8_t* weights = block.weights;
   for (int channel = 0; channel < block.channels; channel += kChannels, weights += block_bytes) {
     const int at = block.first_channel + channel;
     const size_t offset = block.form == OutputForm::bits ? at / 8 : block.form == OutputForm::int8 ? at : size_t{4} * at;
+    const auto* row = reinterpret_cast<const uint8_t*>(block.rows);
     int pixel = 0;
-    for (; pixel + kTile <= block.pixels; pixel += kTile) RunTile<kTile>(block, epilogue, weights, channel, offset, pixel);
-    for (; pixel + kTile / 2 <= block.pixels; pixel += kTile / 2) {
-      RunTile<kTile / 2>(block, epilogue, weights, channel, offset, pixel);
+    for (; pixel + kTile <= block.pixels; pixel += kTile, row += kTile * row_bytes) {
+      RunTile<kTile>(block, epilogue, weights, channel, offset, pixel, row);
     }
-    for (; pixel < block.pixels; ++pixel) RunTile<1>(block, epilogue, weights, channel, offset, pixel);
+    for (; pixel + kTile / 2 <= block.pixels; pixel += kTile / 2, row += kTile / 2 * row_bytes) {
+      RunTile<kTile / 2>(block, epilogue, weights, channel, offset, pixel, row);
+    }
+    for (; pixel < block.pixels; ++pixel, row += row_bytes) {
+      RunTile<1>(block, epilogue, weights, channel, offset, pixel, row);
+    }
   }
 }
 

@@ -328,12 +328,21 @@ struct Gatherer {
 
   void BorderRow(const uint32_t* image, int64_t y, int x, uint32_t* row) const {
     const int64_t left = int64_t{x} * stride - pad_left;
+    // Taps inside, if they lie behind each other.
+    const int low = static_cast<int>(std::min<int64_t>(filter_width, std::max<int64_t>(0, -left)));
+    const int high = static_cast<int>(std::min<int64_t>(filter_width, std::max<int64_t>(low, in_width - left)));
     for (int tap_y = 0; tap_y < filter_height; ++tap_y, y += dilation_height) {
       if (y < 0 || y >= in_height) {
         row = Clear(row, filter_width * words);
         continue;
       }
       const uint32_t* line = image + y * image_line;
+      if (segments == 1) {
+        row = Clear(row, low * words);
+        row = Copy(row, line + (left + low) * in_words, (high - low) * words);
+        row = Clear(row, (filter_width - high) * words);
+        continue;
+      }
       int64_t u = left;
       for (int tap_x = 0; tap_x < filter_width; ++tap_x, u += dilation_width) {
         const bool inside = u >= 0 && u < in_width;
