@@ -1,7 +1,8 @@
 // Look-up tables instead of popcounts. A table for four activation bits has popcount(bits ^ w) for each of the 16 nibbles
 // w; PSHUFB with one weight nibble per byte looks 32 output channels up at once. One byte counts for two pixels: the even
 // one in its low nibble, the odd one in its high nibble, so a step is one shuffle for 2 x 32 x 4 products. A nibble holds
-// three steps (3 * 4 <= 15), a byte sum 63 steps (63 * 4 <= 255), and then 16-bit sums take over.
+// three steps (3 * 4 <= 15); then their sum s goes, unmasked, into two vectors of bytes, modulo 256: all of s, and s >> 4 in
+// 16-bit lanes. Both pixels' counts can be had from these for 63 steps (63 * 4 <= 255), when 16-bit sums take over.
 // No inline function of the standard library here: the linker could keep this file's copy for machines without AVX2.
 
 #include <immintrin.h>
@@ -37,7 +38,7 @@ constexpr PairTables kTables = MakePairTables();
 
 size_t Padded(int channels) { return (size_t{1} * channels + kNarrow - 1) / kNarrow * kNarrow; }
 
-// [channel block][nibble][channel]: one nibble per byte.
+// [channel block][nibble][channel]: one nibble per byte. Of 32 channels, channel i and 16 + i are neighbours.
 size_t WeightBytes(int channels, int words) { return Padded(channels) * words * 8; }
 
 int BlockChannels(int channels, int first) { return Padded(channels) - first >= kWide ? kWide : kNarrow; }
@@ -49,8 +50,8 @@ void Pack(const uint32_t* filter, int channels, int words, uint8_t* weights) {
     uint8_t* block = weights + size_t{1} * first * nibbles;
     for (int k = 0; k < nibbles; ++k) {
       for (int j = 0; j < width; ++j) {
-        const bool real = first + j < channels;
-        const uint32_t word = real ? filter[size_t{1} * (first + j) * words + k / 8] : 0;
+        const int channel = first + j / 32 * 32 + j % 2 * 16 + j % 32 / 2;
+        const uint32_t word = channel < channels ? filter[size_t{1} * channel * words + k / 8] : 0;
         block[size_t{1} * k * width + j] = word >> (4 * (k % 8)) & 15;
       }
     }
@@ -120,17 +121,21 @@ inline __m256i LookUp(__m256i table, const uint8_t* weights) {
   return _mm256_shuffle_epi8(table, _mm256_load_si256(reinterpret_cast<const __m256i*>(weights)));
 }
 
-// Adds `steps` (at most kSteps) nibbles of kPairs pixel pairs and kVectors * 32 channels to sums[pixel][channel], 16 bits
-// each. Within 32 channels the order is 0..7, 16..23, 8..15, 24..31 (that of UNPCKLBW and UNPCKHBW).
+// Adds `steps` (at most kSteps) nibbles of kPairs pixel pairs and kVectors * 32 channels to sums[pixel][channel].
 template <int kPairs, int kVectors>
 inline __attribute__((always_inline)) void AddSteps(const uint16_t* const* pairs, const uint8_t* weights, int steps,
                                                     bool first, uint16_t* sums) {
   constexpr int kChannels = 32 * kVectors;
-  const __m256i nibble = _mm256_set1_epi8(15), zero = _mm256_setzero_si256();
-  __m256i even[kPairs][kVectors], odd[kPairs][kVectors];
+  __m256i all[kPairs][kVectors], shifted[kPairs][kVectors];  // sums of s and of s >> 4
+#pragma GCC unroll 4
   for (int p = 0; p < kPairs; ++p) {
-    for (int v = 0; v < kVectors; ++v) even[p][v] = odd[p][v] = zero;
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) all[p][v] = shifted[p][v] = _mm256_setzero_si256();
   }
+  const auto add = [&](int p, int v, __m256i s) __attribute__((always_inline)) {
+    all[p][v] = _mm256_add_epi8(all[p][v], s);
+    shifted[p][v] = _mm256_add_epi8(shifted[p][v], _mm256_srli_epi16(s, 4));
+  };
   int k = 0;
   for (; k + 3 <= steps; k += 3, weights += 3 * kChannels) {
 #pragma GCC unroll 4
@@ -139,11 +144,8 @@ inline __attribute__((always_inline)) void AddSteps(const uint16_t* const* pairs
       const __m256i t0 = Table(offsets[0]), t1 = Table(offsets[1]), t2 = Table(offsets[2]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
-        const __m256i sum = _mm256_add_epi8(
-            _mm256_add_epi8(LookUp(t0, weights + 32 * v), LookUp(t1, weights + kChannels + 32 * v)),
-            LookUp(t2, weights + 2 * kChannels + 32 * v));
-        even[p][v] = _mm256_add_epi8(even[p][v], _mm256_and_si256(sum, nibble));
-        odd[p][v] = _mm256_add_epi8(odd[p][v], _mm256_and_si256(_mm256_srli_epi16(sum, 4), nibble));
+        add(p, v, _mm256_add_epi8(_mm256_add_epi8(LookUp(t0, weights + 32 * v), LookUp(t1, weights + kChannels + 32 * v)),
+                                  LookUp(t2, weights + 2 * kChannels + 32 * v)));
       }
     }
   }
@@ -152,29 +154,30 @@ inline __attribute__((always_inline)) void AddSteps(const uint16_t* const* pairs
     for (int p = 0; p < kPairs; ++p) {
       const __m256i table = Table(pairs[p][k]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        const __m256i sum = LookUp(table, weights + 32 * v);
-        even[p][v] = _mm256_add_epi8(even[p][v], _mm256_and_si256(sum, nibble));
-        odd[p][v] = _mm256_add_epi8(odd[p][v], _mm256_and_si256(_mm256_srli_epi16(sum, 4), nibble));
-      }
+      for (int v = 0; v < kVectors; ++v) add(p, v, LookUp(table, weights + 32 * v));
     }
   }
+  // In each 16-bit lane, channel i below and 16 + i above, with counts even and odd of the two pixels, modulo 256:
+  // all = even + 16 odd, and shifted = odd above, odd + 16 (even above) below.
+  const __m256i low = _mm256_set1_epi16(255);
 #pragma GCC unroll 4
   for (int p = 0; p < kPairs; ++p) {
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        const __m256i octets = half != 0 ? odd[p][v] : even[p][v];
-        auto* sum = reinterpret_cast<__m256i*>(sums + (2 * p + half) * kChannels + 32 * v);
-        __m256i low = _mm256_unpacklo_epi8(octets, zero), high = _mm256_unpackhi_epi8(octets, zero);
-        if (!first) {
-          low = _mm256_add_epi16(low, sum[0]);
-          high = _mm256_add_epi16(high, sum[1]);
-        }
-        sum[0] = low;
-        sum[1] = high;
-      }
+    for (int v = 0; v < kVectors; ++v) {
+      const __m256i a = all[p][v], b = shifted[p][v];
+      const auto less_sixteen = [&](__m256i x, __m256i times) {
+        return _mm256_and_si256(_mm256_sub_epi16(x, _mm256_slli_epi16(times, 4)), low);
+      };
+      const __m256i odd_above = _mm256_srli_epi16(b, 8);
+      const __m256i even_above = less_sixteen(_mm256_srli_epi16(a, 8), odd_above);
+      const __m256i odd_below = less_sixteen(b, even_above);
+      const __m256i even_below = less_sixteen(a, odd_below);
+      auto* const even = reinterpret_cast<__m256i*>(sums + 2 * p * kChannels + 32 * v);
+      auto* const odd = reinterpret_cast<__m256i*>(sums + (2 * p + 1) * kChannels + 32 * v);
+      even[0] = first ? even_below : _mm256_add_epi16(even[0], even_below);
+      even[1] = first ? even_above : _mm256_add_epi16(even[1], even_above);
+      odd[0] = first ? odd_below : _mm256_add_epi16(odd[0], odd_below);
+      odd[1] = first ? odd_above : _mm256_add_epi16(odd[1], odd_above);
     }
   }
 }
@@ -207,63 +210,87 @@ void Multiply(const uint8_t* const* origins, int pairs, const size_t* segments, 
   }
 }
 
-// x of channels 8 * q .. 8 * q + 7 of 32 sums.
-inline __m256i Doubled(const uint16_t* sums, int q, const int32_t* correction) {
-  constexpr int kOrder[4] = {0, 2, 1, 3};
-  const __m128i eight = _mm_load_si128(reinterpret_cast<const __m128i*>(sums) + kOrder[q]);
-  const __m256i x = _mm256_slli_epi32(_mm256_cvtepu16_epi32(eight), 1);
-  if (correction == nullptr) return x;
-  return _mm256_add_epi32(x, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(correction + 8 * q)));
-}
-
-inline __m256 Affine(const BConv2DBlock& block, __m256i x, int channel) {
-  const __m256i clamped = _mm256_max_epi32(_mm256_min_epi32(x, _mm256_set1_epi32(block.clamp_max)),
-                                           _mm256_set1_epi32(block.clamp_min));
-  // A multiplication and an addition, never FMA: an exact zero must stay one, or the next sign flips.
-  return _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(clamped), _mm256_loadu_ps(block.multiplier + channel)),
-                       _mm256_loadu_ps(block.bias + channel));
-}
-
 inline __m256i RoundHalfAway(__m256 y) {
   const __m256 sign = _mm256_and_ps(y, _mm256_set1_ps(-0.0f));
   const __m256 bounded = _mm256_max_ps(_mm256_min_ps(y, _mm256_set1_ps(200.0f)), _mm256_set1_ps(-200.0f));
   return _mm256_cvttps_epi32(_mm256_add_ps(bounded, _mm256_or_ps(sign, _mm256_set1_ps(0x1.fffffep-2f))));
 }
 
-// Writes `count` (at most 32) channels of one pixel, from `channel` of the group on.
+inline __m256i LoadInts(const int32_t* in) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in)); }
+
+// Writes `count` (at most 32) channels from `channel` of the group on, of all pixels; sums [pixel][stride].
 template <OutputForm kForm>
-inline void Store(const BConv2DBlock& block, const uint16_t* sums, int pixel, int channel, int count) {
-  const int32_t* correction = block.corrections[pixel];
-  if (correction != nullptr) correction += channel;
-  const int at = block.first_channel + channel;
-  uint8_t* out = block.outs[pixel];
-  if constexpr (kForm == OutputForm::bits) {
-    uint32_t word = 0;
-    for (int q = 0; q < 4; ++q) {
-      const __m256i limit = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block.thresholds + channel + 8 * q));
-      const __m256i above = _mm256_cmpgt_epi32(Doubled(sums, q, correction), limit);
-      word |= static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) << (8 * q);
+inline void StorePart(const BConv2DBlock& block, const uint16_t* sums, size_t stride, int channel, int count) {
+  constexpr bool kBits = kForm == OutputForm::bits;
+  __m256 multiplier[4], bias[4];
+  __m256i threshold[4];
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) {
+    if constexpr (kBits) {
+      threshold[q] = LoadInts(block.thresholds + channel + 8 * q);
+    } else {
+      multiplier[q] = _mm256_loadu_ps(block.multiplier + channel + 8 * q);
+      bias[q] = _mm256_loadu_ps(block.bias + channel + 8 * q);
     }
-    if (count < 32) word &= (uint32_t{1} << count) - 1;
-    __builtin_memcpy(out + at / 32 * 4, &word, 4);
-    return;
   }
-  if constexpr (kForm == OutputForm::float32) {
-    alignas(32) float last[32];
-    float* floats = count == 32 ? reinterpret_cast<float*>(out) + at : last;
+  // x is between 0 and twice the bits of a row.
+  const bool clamped = !kBits && (block.clamp_min > 0 || block.clamp_max < int64_t{64} * block.words);
+  const __m256i low = _mm256_set1_epi32(block.clamp_min), high = _mm256_set1_epi32(block.clamp_max);
+  const size_t at = block.first_channel + channel;
+  const size_t offset = kBits ? at / 32 * 4 : kForm == OutputForm::float32 ? 4 * at : at;
+  const uint32_t real = ~uint32_t{0} >> (32 - count);
+  const int pixels = block.pixels;
+  const int32_t* const* const corrections = block.corrections;
+  uint8_t* const* const outs = block.outs;
+  for (int pixel = 0; pixel < pixels; ++pixel, sums += stride) {
+    if (outs[pixel] == nullptr) continue;
+    uint8_t* const out = outs[pixel] + offset;
+    const int32_t* const correction = corrections[pixel];
+    __m256i x[4];
+#pragma GCC unroll 4
     for (int q = 0; q < 4; ++q) {
-      _mm256_storeu_ps(floats + 8 * q, Affine(block, Doubled(sums, q, correction), channel + 8 * q));
+      const __m256i sum = _mm256_cvtepu16_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(sums) + q));
+      x[q] = _mm256_add_epi32(sum, sum);
+      if (correction != nullptr) x[q] = _mm256_add_epi32(x[q], LoadInts(correction + channel + 8 * q));
     }
-    if (floats == last) __builtin_memcpy(out + size_t{4} * at, last, size_t{4} * count);
-  }
-  if constexpr (kForm == OutputForm::int8) {
-    alignas(32) int8_t octets[32];
+    if constexpr (kBits) {
+      uint32_t word = 0;
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q) {
+        const __m256i above = _mm256_cmpgt_epi32(x[q], threshold[q]);
+        word |= static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(above))) << (8 * q);
+      }
+      word &= real;
+      __builtin_memcpy(out, &word, 4);
+      continue;
+    }
+    __m256 y[4];
+#pragma GCC unroll 4
     for (int q = 0; q < 4; ++q) {
-      const __m256i rounded = RoundHalfAway(Affine(block, Doubled(sums, q, correction), channel + 8 * q));
-      const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(octets + 8 * q), _mm_packs_epi16(words, words));
+      if (clamped) x[q] = _mm256_max_epi32(_mm256_min_epi32(x[q], high), low);
+      // A multiplication and an addition, never FMA: an exact zero must stay one, or the next sign flips.
+      y[q] = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(x[q]), multiplier[q]), bias[q]);
     }
-    __builtin_memcpy(out + at, octets, count);
+    if constexpr (kForm == OutputForm::float32) {
+      alignas(32) float last[32];
+      float* const floats = count == 32 ? reinterpret_cast<float*>(out) : last;
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q) _mm256_storeu_ps(floats + 8 * q, y[q]);
+      if (floats == last) __builtin_memcpy(out, last, size_t{4} * count);
+    } else {
+      // Packing interleaves the halves of its operands: the order is 0, 2, 4, 6, 1, 3, 5, 7 groups of four.
+      const __m256i front = _mm256_packs_epi32(RoundHalfAway(y[0]), RoundHalfAway(y[1]));
+      const __m256i back = _mm256_packs_epi32(RoundHalfAway(y[2]), RoundHalfAway(y[3]));
+      const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+      const __m256i octets = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(front, back), order);
+      if (count == 32) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), octets);
+      } else {
+        alignas(32) int8_t last[32];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(last), octets);
+        __builtin_memcpy(out, last, count);
+      }
+    }
   }
 }
 
@@ -271,12 +298,9 @@ inline void Store(const BConv2DBlock& block, const uint16_t* sums, int pixel, in
 template <OutputForm kForm>
 void StoreAll(const BConv2DBlock& block, const uint16_t* sums, int first, int width) {
   const int channels = block.channels - first < width ? block.channels - first : width;
-  for (int pixel = 0; pixel < block.pixels; ++pixel, sums += width) {
-    if (block.outs[pixel] == nullptr) continue;
-    for (int part = 0; part < channels; part += 32) {
-      const int left = channels - part;
-      Store<kForm>(block, sums + part, pixel, first + part, left < 32 ? left : 32);
-    }
+  for (int part = 0; part < channels; part += 32) {
+    const int left = channels - part;
+    StorePart<kForm>(block, sums + part, width, first + part, left < 32 ? left : 32);
   }
 }
 
