@@ -102,8 +102,7 @@ void BConv2D::PlanExpansion() {
   if (variant_.expansion == nullptr || s.groups != 1) return;
   const int together = variant_.expansion->together, origins = (s.out_width + together - 1) / together;
   const bool wasteful = (origins * together - s.out_width) * s.channels_out > int64_t{24} * s.out_width;
-  const bool copies = variant_.expansion->word_bytes == sizeof(uint32_t);
-  if (wasteful || (copies && in_place_)) return;
+  if (wasteful || in_place_) return;
   const int64_t height = int64_t{s.out_height - 1} * s.stride_height + int64_t{s.filter_height - 1} * s.dilation_height + 1;
   const int64_t width = int64_t{together} * (origins - 1) * s.stride_width + int64_t{s.filter_width - 1} * s.dilation_width + 1;
   // A far dilation of a small input would be padding for the most part.
