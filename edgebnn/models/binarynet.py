@@ -21,7 +21,7 @@ from edgebnn.quantizers import StochasticSign
 
 Units = Annotated[int, Field(ge=1, le=8192)]
 
-WEIGHTS = {"sign": "ste_sign", "magnitude": "magnitude_aware_sign", "approx": "approx_sign"}
+WEIGHTS = {"sign": "ste_sign", "magnitude": "magnitude_aware_sign"}
 ACTIVATIONS = {"sign": "ste_sign", "approx": "approx_sign", "swish": "swish_sign"}
 
 
@@ -34,7 +34,7 @@ class BinaryNet(pydantic.BaseModel):
     blocks: tuple[Annotated[tuple[Units, ...], Field(min_length=1)], ...] = ()
     dense: Annotated[tuple[Units, ...], Field(description="hidden dense layers behind the blocks, by units")] = ()
     weights: Annotated[
-        Literal["sign", "stochastic", "approx", "magnitude", "float"], Field(description="how kernels are quantized")
+        Literal["sign", "stochastic", "magnitude", "float"], Field(description="how kernels are quantized")
     ] = "sign"
     activations: Annotated[
         Literal["sign", "stochastic", "approx", "swish", "float"], Field(description="float: ReLU")

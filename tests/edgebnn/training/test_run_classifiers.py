@@ -62,7 +62,7 @@ def test_resuming_equals_never_having_stopped(whole: Path, tmp_path: Path, momen
 
 def test_digits_are_learnt(tmp_path: Path) -> None:
     text = (HERE.parents[2] / "edgebnn/training/recipes/digits-mlp.toml").read_text()
-    recipe = write(tmp_path, text.replace("epochs = 100", "epochs = 6"))
+    recipe = write(tmp_path, text.replace("epochs = 60", "epochs = 6"))
     train(recipe, out=tmp_path / "run", **PLAIN)
     assert load_state(tmp_path / "run" / "last.npz").best > 0.85
 
