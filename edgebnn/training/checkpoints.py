@@ -26,15 +26,20 @@ FORMAT = 1
 
 @dataclass
 class State:
-    """Where a run stands after `step` steps: arrays in the order of the network's and the optimizer's variables."""
+    """Where a run stands after `step` steps: arrays in the order of the network's and the optimizer's variables.
+
+    `average`, of `averaged` steps, is like `weights`; empty without averaging.
+    """
 
     step: int = 0
     best: float = -1.0
     fingerprint: str = ""
     history: list[dict[str, float]] = field(default_factory=list)
     running: list[float] = field(default_factory=list)
+    averaged: int = 0
     weights: list[npt.NDArray[Any]] = field(default_factory=list)
     optimizer: list[npt.NDArray[Any]] = field(default_factory=list)
+    average: list[npt.NDArray[Any]] = field(default_factory=list)
 
 
 def write_atomically(file: Path, write: Callable[[Path], None]) -> None:
@@ -64,9 +69,10 @@ def write_csv(file: Path, rows: list[dict[str, float]]) -> None:
 
 def save_state(file: Path, state: State) -> None:
     """Write `state` atomically."""
-    head = {name: getattr(state, name) for name in ("step", "best", "fingerprint", "history", "running")}
+    head = {name: getattr(state, name) for name in ("step", "best", "fingerprint", "history", "running", "averaged")}
     arrays = {f"weight{i:04d}": array for i, array in enumerate(state.weights)}
     arrays |= {f"optimizer{i:04d}": array for i, array in enumerate(state.optimizer)}
+    arrays |= {f"average{i:04d}": array for i, array in enumerate(state.average)}
     text = np.frombuffer(json.dumps({"format": FORMAT, **head}).encode(), np.uint8)
 
     def write(partial: Path) -> None:
@@ -84,10 +90,11 @@ def load_state(file: Path) -> State:
             names = sorted(stored.files)
             weights = [stored[name] for name in names if name.startswith("weight")]
             optimizer = [stored[name] for name in names if name.startswith("optimizer")]
+            average = [stored[name] for name in names if name.startswith("average")]
     except FileNotFoundError:
         raise DataError(f"{file} does not exist: there is no run to go on with, leave --resume out") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{file} is damaged ({error}): start anew with another --out") from None
     if head.pop("format", None) != FORMAT:
         raise DataError(f"{file} was written by another version of edgebnn: start anew with another --out")
-    return State(**head, weights=weights, optimizer=optimizer)
+    return State(**head, weights=weights, optimizer=optimizer, average=average)

@@ -44,6 +44,7 @@ class Classification:
     """The task of a `ClassificationRecipe`; see `Task`."""
 
     losses: tuple[str, ...] = ("loss", "train_accuracy")
+    average_steps: int | None = None
 
     def __init__(self, recipe: ClassificationRecipe, examples: ExampleSet, *, data: tuple[str, ...]) -> None:
         """Build the network of `recipe`; `data` names the data sets in the card."""

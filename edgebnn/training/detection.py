@@ -53,6 +53,7 @@ class Detection:
         self._infer = tf.function(lambda images: self.network(images, training=False))
         self._prepared: list[Prepared] | None = None
         self.steps = recipe.schedule.steps
+        self.average_steps = recipe.optimizer.average_steps
         self.metric = f"ap50_{recipe.export.least_px}" if val else "epoch"
 
     def _compile_step(self, network: Any, side: int) -> Any:

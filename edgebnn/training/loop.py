@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edgebnn.errors import DataError
+from edgebnn.training.average import WeightAverage
 from edgebnn.training.checkpoints import State, save_state, write_atomically, write_csv
 from edgebnn.training.interrupts import stopping
 from edgebnn.training.recipe import Recipe
@@ -30,6 +32,7 @@ class Loop:
     def __init__(self, recipe: Recipe, folder: Path, task: Task) -> None:
         """Train `task`, which was made of `recipe`, into `folder`."""
         self.recipe, self.folder, self.task = recipe, folder, task
+        self.average = WeightAverage(task.network, task.average_steps) if task.average_steps else None
 
     def load_weights(self, file: Path) -> None:
         """Take the weights of a .keras file of the same network, or of one it has grown from; else DataError."""
@@ -58,6 +61,8 @@ class Loop:
         self.task.network.set_weights(state.weights)
         for variable, value in zip(self.task.optimizer.variables, state.optimizer, strict=True):
             variable.assign(value)
+        if self.average:
+            self.average.restore(state.average or state.weights, state.averaged)
         self.task.restore(state.step)
 
     def save(self, state: State) -> None:
@@ -65,6 +70,8 @@ class Loop:
         state.fingerprint = self.fingerprint()
         state.weights = self.task.network.get_weights()
         state.optimizer = [variable.numpy() for variable in self.task.optimizer.variables]
+        if self.average:
+            state.average, state.averaged = self.average.weights, self.average.count
         save_state(self.folder / "last.npz", state)
 
     def run(self, state: State | None) -> None:
@@ -119,6 +126,8 @@ class Loop:
             raise DataError(
                 f"the loss is {losses[0]} at step {state.step}: lower optimizer.rate in the recipe and start anew"
             )
+        if self.average:
+            self.average.update()
         state.running = [a + b for a, b in zip(state.running or [0.0] * len(losses), losses, strict=True)]
         state.step += 1
 
@@ -127,12 +136,13 @@ class Loop:
         steps = self.task.steps
         row = {"epoch": state.step // steps, "step": state.step, "rate": self.task.rate(state.step - 1)}
         row |= {name: value / steps for name, value in zip(self.task.losses, state.running, strict=True)}
-        row |= self.task.validate()
-        state.history.append(row)
         state.running = []
-        if row[self.task.metric] >= state.best:
-            state.best = row[self.task.metric]
-            self._write_best(row)
+        with self.average.applied() if self.average else nullcontext():
+            row |= self.task.validate()
+            if row[self.task.metric] >= state.best:
+                state.best = row[self.task.metric]
+                self._write_best(row)
+        state.history.append(row)
         write_atomically(self.folder / "metrics.csv", lambda file: write_csv(file, state.history))
         for name, number in row.items():
             if name not in ("epoch", "step"):

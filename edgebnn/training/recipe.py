@@ -67,6 +67,9 @@ class Optimizer(Strict):
     decay_epochs: Annotated[
         int | None, Field(ge=1, description="the cosine's length at the end of the run; all of it when absent")
     ] = None
+    average_steps: Annotated[
+        int | None, Field(ge=2, description="steps over which weights are averaged for validation and best.keras")
+    ] = None
     bfloat16: Annotated[bool, Field(description="convolutions in bfloat16; weights and sums stay float32")] = False
     clipnorm: Annotated[float, Field(gt=0)] = 10.0
 
@@ -105,9 +108,9 @@ class DetectionRecipe(Strict):
     export: Export = Export()
 
     def identity(self) -> dict[str, Any]:
-        """What must not change between the parts of a run: all but its length and what only the speed depends on."""
+        """What must not change between the parts of a run: all but its length, its averaging and its speed."""
         out = self.model_dump(mode="json", exclude={"task"})  # runs are older than tasks
-        del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"]
+        del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"], out["optimizer"]["average_steps"]
         del out["batches"]["workers"], out["batches"]["cache_mb"]
         return out
 

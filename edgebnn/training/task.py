@@ -19,6 +19,8 @@ class Task(Protocol):
     """steps per epoch"""
     losses: tuple[str, ...]
     """names of what `step` returns, the loss that is minimized first"""
+    average_steps: int | None
+    """time constant of the average of weights that is validated and kept; None: the weights themselves are"""
     metric: str
     """name of the figure of `validate` that picks the best epoch, higher is better; "epoch" without validation"""
 

@@ -16,19 +16,22 @@ def state() -> State:
         fingerprint="abc",
         history=[{"epoch": 1, "loss": 0.1 + 0.2}],
         running=[1 / 3, 2.0, 3.0],
+        averaged=5,
         weights=[random.normal(size=(3, 4)).astype(np.float32) for _ in range(12)],
         optimizer=[np.array(7, np.int64), random.normal(size=5).astype(np.float32)],
+        average=[random.normal(size=2).astype(np.float32) for _ in range(11)],
     )
 
 
 def test_a_state_comes_back_exactly(tmp_path: Path) -> None:
     save_state(tmp_path / "last.npz", state())
     again = load_state(tmp_path / "last.npz")
-    for name in ("step", "best", "fingerprint", "history", "running"):
+    for name in ("step", "best", "fingerprint", "history", "running", "averaged"):
         assert getattr(again, name) == getattr(state(), name)
-    for one, other in zip(again.weights + again.optimizer, state().weights + state().optimizer, strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert one.dtype == other.dtype
+    for name in ("weights", "optimizer", "average"):
+        for one, other in zip(getattr(again, name), getattr(state(), name), strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == other.dtype
 
 
 @pytest.mark.parametrize("moment", ["fsync", "write"])

@@ -60,7 +60,8 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_same_run(one: Path, other: Path) -> None:
     a, b = load_state(one / "last.npz"), load_state(other / "last.npz")
     assert (a.step, a.best, a.history) == (b.step, b.best, b.history)
-    for x, y in zip(a.weights + a.optimizer, b.weights + b.optimizer, strict=True):
+    assert a.averaged == b.averaged == a.step
+    for x, y in zip(a.weights + a.optimizer + a.average, b.weights + b.optimizer + b.average, strict=True):
         np.testing.assert_array_equal(x, y)
     assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
     best = [tf.keras.models.load_model(run / "best.keras", compile=False).get_weights() for run in (one, other)]
