@@ -50,16 +50,16 @@ def iou_matrix(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     return iou
 
 
-def judge(pictures: Sequence[Scored], *, least_px: float) -> Judged:
-    """Match the detections of every picture with its faces of at least `least_px` pixels."""
+def judge(pictures: Sequence[Scored], *, least_px: float, below_px: float = np.inf) -> Judged:
+    """Match the detections of every picture with its faces of at least `least_px` and below `below_px` pixels."""
     scores: list[float] = []
     correct: list[bool] = []
     faces = 0
     for picture in pictures:
-        ignored = picture.ignore | (picture.boxes[:, 2:].max(axis=1, initial=0) < least_px)
+        ignored = picture.ignore | _outside(picture.boxes, least_px, below_px)
         faces += int((~ignored).sum())
         iou = iou_matrix(picture.found, picture.boxes)
-        excused = (iou[:, ignored] >= IGNORE_IOU).any(axis=1) | (picture.found[:, 2:].max(axis=1, initial=0) < least_px)
+        excused = (iou[:, ignored] >= IGNORE_IOU).any(axis=1) | _outside(picture.found, least_px, below_px)
         free = iou * ~ignored
         for row in np.argsort(-picture.scores, kind="stable"):
             best = int(free[row].argmax()) if free.shape[1] else -1
@@ -72,6 +72,12 @@ def judge(pictures: Sequence[Scored], *, least_px: float) -> Judged:
             correct.append(hit)
     order = np.argsort(-np.array(scores, np.float64), kind="stable")
     return Judged(np.array(scores, np.float64)[order], np.array(correct, np.bool_)[order], faces)
+
+
+def _outside(boxes: npt.NDArray[np.float32], least_px: float, below_px: float) -> npt.NDArray[np.bool_]:
+    side = boxes[:, 2:].max(axis=1, initial=0)
+    outcome: npt.NDArray[np.bool_] = (side < least_px) | (side >= below_px)
+    return outcome
 
 
 def average_precision(judged: Judged) -> float:
@@ -92,3 +98,25 @@ def best_threshold(judged: Judged) -> tuple[float, float, float]:
     recall, precision = hits / judged.faces, hits / np.arange(1, len(hits) + 1)
     best = int(np.argmax(2 * recall * precision / np.maximum(recall + precision, 1e-9)))
     return float(judged.scores[best]), float(recall[best]), float(precision[best])
+
+
+def bootstrap_interval(
+    pictures: Sequence[Scored], *, least_px: float, share: float = 0.95, rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """The interval that holds `share` of the APs of sets drawn from `pictures` with replacement, each as many again."""
+    judged = [judge([picture], least_px=least_px) for picture in pictures]
+    owner = np.repeat(np.arange(len(judged)), [len(one.scores) for one in judged])
+    order = np.argsort(-np.concatenate([one.scores for one in judged]), kind="stable")
+    owner, correct = owner[order], np.concatenate([one.correct for one in judged])[order]
+    faces = np.array([one.faces for one in judged])
+    random = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(rounds):
+        times = np.bincount(random.integers(len(judged), size=len(judged)), minlength=len(judged))
+        weight = times[owner]
+        hits = np.cumsum(weight * correct)
+        precision = hits / np.maximum(np.cumsum(weight), 1)
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        drawn.append(np.sum(weight * correct * envelope) / max(int(times @ faces), 1))
+    low, high = np.quantile(drawn, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgebnn.evaluation.average_precision import Judged, Scored, average_precision, best_threshold, iou_matrix, judge
+from edgebnn.evaluation.average_precision import (
+    Judged,
+    Scored,
+    average_precision,
+    best_threshold,
+    bootstrap_interval,
+    iou_matrix,
+    judge,
+)
 
 
 def scored(boxes: list, ignore: list, found: list, scores: list) -> Scored:
@@ -123,3 +131,28 @@ def test_best_threshold() -> None:
     judged = Judged(np.array([0.9, 0.8, 0.6, 0.3]), np.array([True, False, True, False]), 2)
     assert best_threshold(judged) == pytest.approx((0.6, 1.0, 2 / 3))
     assert best_threshold(Judged(np.array([0.9]), np.array([False]), 2)) == (0.5, 0, 0)
+
+
+def test_faces_beyond_the_band_count_neither_way() -> None:
+    picture = scored([FACE, [200, 200, 90, 90]], [0, 0], [[200, 200, 90, 90], [300, 10, 80, 80], FACE], [0.9, 0.8, 0.7])
+    band = judge([picture], least_px=12, below_px=80)
+    assert band.faces == 1 and band.correct.tolist() == [True]
+    assert judge([picture], least_px=40, below_px=91).correct.tolist() == [True, False, True]
+
+
+def test_bootstrap_of_found_and_missed_faces_is_binomial() -> None:
+    count = 60
+    pictures = [scored([FACE], [0], [FACE] * (i % 3 > 0), [0.9] * (i % 3 > 0)) for i in range(count)]
+    drawn = np.random.default_rng(1).binomial(count, 2 / 3, 100_000) / count
+    low, high = bootstrap_interval(pictures, least_px=12, rounds=4000)
+    np.testing.assert_allclose([low, high], np.quantile(drawn, [0.025, 0.975]), atol=1.5 / count)
+    narrow = bootstrap_interval(pictures, least_px=12, share=0.5, rounds=4000)
+    np.testing.assert_allclose(narrow, np.quantile(drawn, [0.25, 0.75]), atol=1.5 / count)
+
+
+def test_bootstrap_of_equal_pictures_has_no_width() -> None:
+    picture = scored([FACE, OTHER], [0, 0], [NOWHERE, FACE, OTHER], [0.9, 0.8, 0.7])
+    one = ap(*[picture] * 7)
+    np.testing.assert_allclose(bootstrap_interval([picture] * 7, least_px=12, rounds=50), [one, one])
+    empty = scored([], [], [], [])
+    assert bootstrap_interval([empty] * 3, least_px=12, rounds=5) == (0, 0)

@@ -1,0 +1,182 @@
+"""A face detector beside others in one run: AP50 with intervals, CPU time, what it misses and what it invents.
+
+`python -m edgebnn.evaluation.comparison face --data DIR --peers DIR`. Time is the process' CPU time from the decoded
+picture to boxes at each detector's own least score, one thread, after one untimed call on the same picture; on each
+picture the detectors take turns in another random order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgebnn.errors import DataError, EdgebnnError
+from edgebnn.evaluation.annotations import AnnotatedPicture, read_annotations
+from edgebnn.evaluation.average_precision import Scored, average_precision, bootstrap_interval, judge
+from edgebnn.evaluation.evaluate import GROUPS, LEAST_SIZES_PX, MIN_SCORE
+from edgebnn.evaluation.failures import draw_failures
+from edgebnn.evaluation.peers import Contender, Image, load_peers
+from edgebnn.runtime.model import Model, read_model
+
+HEADLINE_PX = 24
+BANDS_PX = ((12, 24), (24, 48), (48, 96), (96, np.inf))
+
+
+@dataclass
+class Run:
+    """What one detector found: by picture, and the milliseconds of its timed calls."""
+
+    contender: Contender
+    scored: list[Scored] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+
+def ours(model: Path) -> Contender:
+    """A model of ours as a contender at its card's least score."""
+    loaded = Model(model)
+    if loaded.card is None or loaded.card.decode is None:
+        raise DataError(f"expected a detector with a card, {model} has none")
+
+    def detect(image: Image, min_score: float) -> tuple[Any, Any]:
+        found = loaded.detect(image, min_score=min_score)
+        return found.boxes, found.scores
+
+    return Contender(model.stem, len(read_model(model)[1]), loaded.card.decode.min_score, detect)
+
+
+def run_all(contenders: Sequence[Contender], pictures: Sequence[AnnotatedPicture], *, rounds: int) -> list[Run]:
+    """Every contender on every picture, once at MIN_SCORE for its AP and `rounds` times for the clock."""
+    runs = [Run(contender) for contender in contenders]
+    order = random.Random(0)
+    for number, picture in enumerate(pictures):
+        bgr = cv2.imread(str(picture.file), cv2.IMREAD_COLOR) if picture.file.is_file() else None
+        if bgr is None:
+            raise DataError(f"{picture.file} is not a readable picture")
+        rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        for turn in range(1 + rounds):
+            for run in order.sample(runs, len(runs)):
+                image = bgr if run.contender.bgr else rgb
+                if turn == 0:
+                    boxes, scores = run.contender.detect(image, MIN_SCORE)
+                    run.scored.append(Scored(picture.boxes, picture.ignore, boxes, scores))
+                    continue
+                run.contender.detect(image, run.contender.min_score)
+                began = time.process_time_ns()
+                run.contender.detect(image, run.contender.min_score)
+                run.cpu_ms.append((time.process_time_ns() - began) / 1e6)
+        if sys.stderr.isatty():
+            print(f"\r{number + 1} of {len(pictures)} pictures", end="", file=sys.stderr)
+    return runs
+
+
+def summarise(run: Run, pictures: Sequence[AnnotatedPicture]) -> dict[str, Any]:
+    """One detector's figures, as they are printed and written as JSON."""
+    groups = {}
+    for group, belongs in GROUPS.items():
+        part = [one for one, picture in zip(run.scored, pictures, strict=True) if belongs(picture.source)]
+        if not any(len(one.boxes) for one in part):
+            continue
+        groups[group] = {
+            "ap50": {str(px): round(average_precision(judge(part, least_px=px)), 4) for px in LEAST_SIZES_PX},
+            "interval": [round(x, 4) for x in bootstrap_interval(part, least_px=HEADLINE_PX)],
+            "bands": {
+                f"{low}-{high:.0f}": {
+                    "ap50": round(average_precision(judged := judge(part, least_px=low, below_px=high)), 4),
+                    "faces": judged.faces,
+                }
+                for low, high in BANDS_PX
+            },
+        } | _at_threshold(part, run.contender.min_score)
+    without = [one for one in run.scored if not len(one.boxes)]
+    alarms = sum(int((one.scores >= run.contender.min_score).sum()) for one in without)
+    return {
+        "name": run.contender.name,
+        "bytes": run.contender.size,
+        "min_score": run.contender.min_score,
+        "cpu_ms": round(statistics.median(run.cpu_ms), 3),
+        "groups": groups,
+        "without_faces": {"pictures": len(without), "false_alarms": alarms},
+    }
+
+
+def _at_threshold(part: Sequence[Scored], min_score: float) -> dict[str, float]:
+    judged = judge(part, least_px=HEADLINE_PX)
+    hits = judged.correct[judged.scores >= min_score]
+    return {
+        "recall": round(float(hits.sum()) / max(judged.faces, 1), 4),
+        "precision": round(float(hits.mean()) if len(hits) else 1.0, 4),
+    }
+
+
+def as_text(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as Markdown; ratios of time are to the first peer, or to the only detector."""
+    base = rows[min(1, len(rows) - 1)]["cpu_ms"]
+    lines = ["| | bytes | CPU ms | ratio |", "|---|---|---|---|"]
+    lines += [
+        f"| {row['name']} | {row['bytes']:,} | {row['cpu_ms']:.2f} | {row['cpu_ms'] / base:.2f} |" for row in rows
+    ]
+    for group in rows[0]["groups"]:
+        lines += ["", f"| {group}: AP50 | >= 12 px | >= 24 px | 95 % | >= 48 px | recall | precision | "]
+        lines[-1] += " | ".join(f"{band} px" for band in rows[0]["groups"][group]["bands"]) + " |"
+        lines.append("|" + "---|" * (8 + len(BANDS_PX) - 1))
+        for row in rows:
+            one = row["groups"][group]
+            low, high = one["interval"]
+            cells = [row["name"], f"{one['ap50']['12']:.3f}", f"{one['ap50']['24']:.3f}", f"{low:.3f}-{high:.3f}"]
+            cells += [f"{one['ap50']['48']:.3f}", f"{one['recall']:.3f}", f"{one['precision']:.3f}"]
+            cells += [f"{band['ap50']:.3f} ({band['faces']})" for band in one["bands"].values()]
+            lines.append("| " + " | ".join(cells) + " |")
+    lines.append("")
+    for row in rows:
+        alarms = row["without_faces"]
+        at = f"at score {row['min_score']:g}"
+        lines.append(
+            f"{row['name']}: {alarms['false_alarms']} false alarms on {alarms['pictures']} pictures without faces, {at}"
+        )
+    lines.append("recall and precision: faces >= 24 px, at that score; 95 %: bootstrap over pictures")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; 0, or 1 with a sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m edgebnn.evaluation.comparison", description=__doc__)
+    parser.add_argument("model", type=Path, help="a detector with a card: a .tflite or a packaged model's name")
+    parser.add_argument("--data", type=Path, required=True, help="a folder with annotations.jsonl")
+    parser.add_argument("--peers", type=Path, help="a folder with yunet*.onnx, version-RFB-320.onnx")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--rounds", type=int, default=3, help="timed calls a picture")
+    parser.add_argument("--failures", type=Path, help="write a sheet of the worst pictures here, .jpg or .png")
+    parser.add_argument("--json", action="store_true")
+    how = parser.parse_args(arguments)
+    try:
+        peers, left_out = load_peers(how.peers) if how.peers else ([], ["there are no peers: no --peers"])
+        pictures = read_annotations(how.data, split=how.split).pictures
+        if not pictures:
+            raise DataError(f"{how.data} has no pictures of split {how.split}")
+        for line in left_out:
+            print(f"edgebnn: {line}", file=sys.stderr)
+        cv2.setNumThreads(1)
+        runs = run_all([ours(how.model), *peers], pictures, rounds=how.rounds)
+        if how.failures:
+            draw_failures(how.failures, runs[0].scored, pictures, min_score=runs[0].contender.min_score)
+    except EdgebnnError as error:
+        print(f"edgebnn: {error}", file=sys.stderr)
+        return 1
+    rows = [summarise(run, pictures) for run in runs]
+    print(json.dumps(rows, indent=1) if how.json else as_text(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
