@@ -2,6 +2,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__arm__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace edgebnn {
@@ -56,6 +59,8 @@ bool Has(Feature feature) {
     case Feature::neon:
 #if defined(__aarch64__)
       return true;
+#elif defined(__arm__)
+      return (getauxval(AT_HWCAP) & HWCAP_NEON) != 0;
 #else
       return false;
 #endif

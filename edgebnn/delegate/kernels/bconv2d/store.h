@@ -7,6 +7,7 @@
 #include "kernels/bconv2d/bconv2d.h"
 
 namespace edgebnn {
+namespace {  // each instruction set gets its own copy
 
 // Writes x (without correction) of a block's pixel and channel. Bits are or-ed into zeroed words.
 inline void Store(const BConv2DBlock& block, int pixel, int channel, int32_t x) {
@@ -32,4 +33,5 @@ inline void Store(const BConv2DBlock& block, int pixel, int channel, int32_t x) 
   }
 }
 
+}  // namespace
 }  // namespace edgebnn
