@@ -20,16 +20,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgebnn.delegate.loader import load_delegate
+from edgebnn.delegate.loader import GroupTime, load_delegate
 from edgebnn.errors import ModelError, ParityError
 from edgebnn.inspection.graph import Network, parse
+from edgebnn.inspection.runners import DELEGATE
 from edgebnn.instruction_set import hold_to_avx2
-from edgebnn.profiling import Profile, profile_parts
+from edgebnn.profiling import Part, Profile, fuses, profile_parts, split
 from edgebnn.runtime.model import read_model
 
 Array = npt.NDArray[Any]
 
 OURS, OURS_ARRAYS = "edgebnn", "edgebnn, arrays in and out"
+UNFUSED = "edgebnn, fuse=0"
 BURST_NS = 2_000_000
 LEAST_ROUNDS, MOST_ROUNDS = 3, 2000
 
@@ -186,6 +188,10 @@ def run(
     ours = LiteRt(name, content, num_threads=num_threads, delegate=options)
     outputs = ours.run(inputs)
     candidates = [Candidate(OURS, ours.invoke, lambda got: _check_kernels(name, content, inputs, got))]
+    if fuses(content, network.main):
+        unfused = LiteRt(name, content, num_threads=num_threads, delegate={**options, "fuse": "0"})
+        alone = unfused.run(inputs)
+        candidates.append(Candidate(UNFUSED, unfused.invoke, lambda got: _check_unfused(got, alone)))
     notes = []
     others = []
     for peer in peers:
@@ -272,6 +278,7 @@ class LiteRt:
         from ai_edge_litert.interpreter import Interpreter
 
         delegates = [] if delegate is None else [load_delegate(num_threads=num_threads, **delegate)]
+        self._delegates = delegates
         try:
             self._interpreter = Interpreter(
                 model_content=content, num_threads=num_threads, experimental_delegates=delegates
@@ -282,6 +289,10 @@ class LiteRt:
         self.invoke: Callable[[], None] = self._interpreter.invoke
         self._inputs = [int(detail["index"]) for detail in self._interpreter.get_input_details()]
         self._outputs = [int(detail["index"]) for detail in self._interpreter.get_output_details()]
+
+    def take_profile(self) -> dict[tuple[int, ...], GroupTime]:
+        """See Delegate.take_profile; nothing without our delegate."""
+        return {nodes: time for delegate in self._delegates for nodes, time in delegate.take_profile().items()}
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Outputs for inputs, both in the graph's order."""
@@ -328,6 +339,13 @@ def _check_kernels(name: str, content: bytes, inputs: list[Array], outputs: list
     return "= plain loops, bit for bit"
 
 
+def _check_unfused(outputs: list[Array], unfused: list[Array]) -> str:
+    """Equal but where runtimes round in another order (interpolation, large averages); then later signs may flip."""
+    differing = sum(int((a != b).sum()) for a, b in zip(outputs, unfused, strict=True))
+    share = differing / max(1, sum(a.size for a in outputs))
+    return f"{100 * share:.2g} % of the outputs differ by rounding" if differing else "= edgebnn, bit for bit"
+
+
 def _profile(
     name: str,
     content: bytes,
@@ -341,11 +359,22 @@ def _profile(
         return LiteRt(f"a part of {name}", part, num_threads=num_threads, delegate=options)
 
     parts, runners = profile_parts(content, network, inputs, load)
-    steps = [Candidate(OURS, load(content).invoke, lambda got: "")]
-    steps += [Candidate(part.name, runner.invoke, lambda got: "") for part, runner in zip(parts, runners, strict=True)]
+    profiled = LiteRt(name, content, num_threads=num_threads, delegate={**options, "profile": "1"})
+    profiled.run(inputs)
+    profiled.take_profile()
+    steps = [Candidate(OURS, profiled.invoke, lambda got: "")]
+    steps += [
+        Candidate(part.name, runner.invoke, lambda got: "")
+        for part, runner in zip(parts, runners, strict=True)
+        if part.runner != DELEGATE
+    ]
     times = measure(steps, seconds=seconds)
+    groups = {nodes: time.ms / time.runs for nodes, time in profiled.take_profile().items()}
     clock = "cpu" if num_threads == 1 else "wall"
     figures = {
         each: statistics.median(values.cpu_ms if clock == "cpu" else values.wall_ms) for each, values in times.items()
     }
-    return Profile(whole_ms=figures.pop(OURS), parts=[part.timed(figures[part.name]) for part in parts])
+    timed: list[Part] = []
+    for part in parts:
+        timed += split(part, network.main, groups) if part.runner == DELEGATE else [part.timed(figures[part.name])]
+    return Profile(whole_ms=figures[OURS], parts=timed)

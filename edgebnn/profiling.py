@@ -1,12 +1,12 @@
-"""Where a network's time goes: every partition of a delegate, and every operator outside, as a model of its own.
+"""Where a network's time goes: groups of nodes that our delegate runs in one pass, and every part outside of it.
 
-ai-edge-litert's Python interpreter has no profiler, so the parts are cut out and timed alone, on the inputs that they
-have in the network. Partitions stay whole: what a delegate fuses is timed fused.
+Our delegate times its groups while the network runs. ai-edge-litert's Python interpreter has no profiler, so the other
+parts are cut out and timed alone, on the inputs that they have in the network. XNNPACK's partitions stay whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -19,8 +19,8 @@ from edgebnn.inspection.graph import Network, Subgraph
 from edgebnn.inspection.runners import BUILTIN, DELEGATE, XNNPACK
 
 METHOD = (
-    "ai-edge-litert has no profiler in Python: each part is timed alone, as a model of its own, so that the sum may "
-    "differ from the whole"
+    "the delegate times its groups inside the network; ai-edge-litert has no profiler in Python: every other part is "
+    "timed alone, as a model of its own, so that the sum may differ from the whole"
 )
 
 Array = npt.NDArray[Any]
@@ -28,7 +28,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Part:
-    """A partition of a delegate, or one operator; `operators` are indices into the main graph."""
+    """A group or partition of a delegate, or one operator; `operators` are indices into the main graph."""
 
     name: str
     runner: str
@@ -110,6 +110,22 @@ def find_parts(content: bytes, graph: Subgraph) -> list[Part]:
     return [
         Part(_name(graph, tuple(sorted(partition))), runner, tuple(sorted(partition)))
         for runner, partition in _in_order(graph, groups)
+    ]
+
+
+def fuses(content: bytes, graph: Subgraph) -> bool:
+    """Whether our delegate takes operators of the model that are not LCE's."""
+    ours = _partitions(content, graph, defaults=False)
+    return any(not graph.operators[i].is_lce for partition in ours for i in partition)
+
+
+def split(part: Part, graph: Subgraph, groups: Mapping[tuple[int, ...], float]) -> list[Part]:
+    """A partition of ours as the groups that it runs, of which `groups` has the times in ms."""
+    inside = set(part.operators)
+    return [
+        Part(_name(graph, nodes), part.runner, nodes, ms)
+        for nodes, ms in sorted(groups.items())
+        if inside.issuperset(nodes)
     ]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from edgebnn.errors import DelegateError, InputError
 
@@ -28,10 +30,18 @@ def load_delegate(*, num_threads: int = 1, **options: str | int) -> Delegate:
     """A delegate for `experimental_delegates=[...]` of ai_edge_litert, tflite_runtime or tf.lite.
 
     num_threads: 1 to 64; kernel="auto" (default), "avx2" (no AVX-512), "portable" or "reference"; fuse=1 (default) also
-    takes the float ops between binary ones, 0 the binary ones alone.
+    takes the float ops between binary ones, 0 the binary ones alone; profile=1 keeps times for Delegate.take_profile.
     """
     texts = {name: str(value) for name, value in options.items()}
     return Delegate(delegate_path(), {"num_threads": str(num_threads), **texts})
+
+
+@dataclass(frozen=True)
+class GroupTime:
+    """CPU time of all `runs` together; with several threads wall-clock time."""
+
+    ms: float
+    runs: int
 
 
 class Delegate:
@@ -60,6 +70,21 @@ class Delegate:
         )
         if self._pointer is None:
             raise InputError(f"the delegate refused its options: {'; '.join(problems) or 'no reason given'}")
+
+    def take_profile(self) -> dict[tuple[int, ...], GroupTime]:
+        """Times of nodes that run together, since the last call, by the nodes' indices; with the option profile=1."""
+        see = ctypes.CFUNCTYPE(
+            None, ctypes.POINTER(ctypes.c_int), ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
+        )
+        times: dict[tuple[int, ...], GroupTime] = {}
+
+        def keep(nodes: Any, count: int, nanoseconds: int, runs: int, _: object) -> None:
+            times[tuple(nodes[:count])] = GroupTime(ms=nanoseconds / 1e6, runs=runs)
+
+        take = self._library.edgebnn_take_profile
+        take.argtypes, take.restype = [ctypes.c_void_p, see, ctypes.c_void_p], None
+        take(self._pointer, see(keep), None)
+        return times
 
     def _get_native_delegate_pointer(self) -> int:
         """What interpreters ask of a delegate."""

@@ -33,7 +33,7 @@ LIBRARY_BYTES = 600_000
 NEWEST_GLIBC = (2, 28)
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 SYSTEM_LIBRARIES = ("libc.so.", "libm.so.", "libpthread.so.", "libdl.so.", "ld-linux-")  # glibc's
-ENTRY_POINTS = {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"}
+ENTRY_POINTS = {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate", "edgebnn_take_profile"}
 PAGE = {"x86_64": 4096, "aarch64": 16384}  # Raspberry Pi 5's kernel has pages of 16 KB
 BUILD_FILES = {".cc", ".h", ".inc", ".map", ".cmake"}
 INDISPENSABLE = {"edgebnn/weights/face.tflite", "edgebnn/samples/astronaut.jpg", "edgebnn/samples/astronaut.json"}
@@ -57,7 +57,7 @@ def library_problems(data: bytes, machine: str) -> Iterator[str]:
             yield "expected no search path, it has one"
     exported = {s.name for s in elf.get_section_by_name(".dynsym").iter_symbols() if is_exported(s)}
     if exported != ENTRY_POINTS:
-        yield f"expected the two entry points, it exports {', '.join(sorted(exported)) or 'nothing'}"
+        yield f"expected the three entry points, it exports {', '.join(sorted(exported)) or 'nothing'}"
     for segment in elf.iter_segments():
         if segment["p_type"] == "PT_LOAD" and segment["p_align"] < PAGE[machine]:
             yield f"expected segments aligned to {PAGE[machine]}, one is to {segment['p_align']}"

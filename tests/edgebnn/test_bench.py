@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgebnn import bench, cli, profiling
-from edgebnn.bench import OURS, OURS_ARRAYS, Candidate, Instant, Times
+from edgebnn.bench import OURS, OURS_ARRAYS, UNFUSED, Candidate, Instant, Times
 from edgebnn.delegate.loader import load_delegate
 from edgebnn.errors import DelegateError, ModelError, ParityError
 from edgebnn.inspection.graph import parse
@@ -168,10 +168,11 @@ def test_the_command_measures_checks_and_profiles(network: Path, capsys: pytest.
     assert run_cli(str(network), str(network), "--json", "--profile", "--seconds", "0.001") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["model"] for line in lines] == ["net.tflite"] * 2
-    assert [row["name"] for row in lines[0]["rows"]] == [OURS] and lines[0]["rounds"] == bench.LEAST_ROUNDS
+    assert [row["name"] for row in lines[0]["rows"]] == [OURS, UNFUSED] and lines[0]["rounds"] == bench.LEAST_ROUNDS
     parts = lines[0]["profile"]["parts"]
     assert sorted(i for part in parts for i in part["operators"]) == list(range(7))
-    assert [(part["name"], part["runner"]) for part in parts] == [("7 operators out of 0-6", "delegate")]
+    names = ["0 LceQuantize", "1 LceBconv2d + 2 ADD + 3 LceQuantize", "4 LceBconv2d + 5 ADD + 6 RELU"]
+    assert [(part["name"], part["runner"]) for part in parts] == [(name, "delegate") for name in names]
     assert all(part["ms"] >= 0 for part in parts) and lines[0]["profile"]["whole_ms"] > 0
 
 
@@ -209,7 +210,7 @@ def test_a_peer_that_refuses_the_model_is_a_note(network: Path) -> None:
         raise ModelError("groups")
 
     result = bench.run("net", network.read_bytes(), peers=["lce"], load_peer=refuse, seconds=0.001)
-    assert result.notes == ["lce is left out: groups"] and [row.name for row in result.rows] == [OURS]
+    assert result.notes == ["lce is left out: groups"] and [row.name for row in result.rows] == [OURS, UNFUSED]
 
 
 def test_peers_that_copy_arrays_are_compared_with_ours_that_copies_too(network: Path) -> None:
@@ -217,8 +218,8 @@ def test_peers_that_copy_arrays_are_compared_with_ours_that_copies_too(network: 
         return Candidate(name, lambda: None, lambda outputs: "fine", OURS_ARRAYS)
 
     result = bench.run("net", network.read_bytes(), peers=["lce"], load_peer=peer, seconds=0.001)
-    assert [row.name for row in result.rows] == [OURS, OURS_ARRAYS, "lce"]
-    assert result.rows[2].base == OURS_ARRAYS
+    assert [row.name for row in result.rows] == [OURS, UNFUSED, OURS_ARRAYS, "lce"]
+    assert result.rows[3].base == OURS_ARRAYS
 
 
 def test_parts_add_up_to_the_network(network: Path) -> None:

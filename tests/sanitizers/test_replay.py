@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PROGRAMS = ("hammer_threads", "shift_host")
+PROGRAMS = ("hammer_threads", "shift_host", "check_graph")
 TARGETS = ("fuzz_options", "fuzz_graph", *PROGRAMS)
 
 

@@ -21,6 +21,7 @@ TAG = "py3-none-manylinux_2_28_x86_64"
 ENTRY_POINTS = """
 extern "C" __attribute__((visibility("default"))) void tflite_plugin_create_delegate() {}
 extern "C" __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate() {}
+extern "C" __attribute__((visibility("default"))) void edgebnn_take_profile() {}
 """
 
 
@@ -36,7 +37,7 @@ check_wheel = load_checker()
 
 
 def library(folder: Path, *flags: str, source: str = "") -> bytes:
-    """A shared library with the two entry points, for this machine."""
+    """A shared library with the three entry points, for this machine."""
     (folder / "library.cc").write_text(ENTRY_POINTS + source)
     command = ["c++", "-shared", "-fPIC", "-fvisibility=hidden", *flags, "library.cc", "-o", "library.so"]
     subprocess.run(command, cwd=folder, check=True)
@@ -122,7 +123,7 @@ def test_a_library_for_another_machine(tmp_path: Path, files: dict[str, bytes]) 
         (
             ["-nostdlib"],
             '__attribute__((visibility("default"))) int leak;',
-            "expected the two entry points, it exports leak",
+            "expected the three entry points, it exports edgebnn_take_profile, leak",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <vector>
 
@@ -47,22 +48,32 @@ Choice ParseKernel(const std::string& value) {
   throw Refusal("option kernel is '" + value + "', expected auto, avx2, portable or reference");
 }
 
-bool ParseFuse(const std::string& value) {
-  Require(value == "0" || value == "1", "option fuse is '", value, "', expected 0 or 1");
+bool ParseSwitch(const std::string& name, const std::string& value) {
+  Require(value == "0" || value == "1", "option ", name, " is '", value, "', expected 0 or 1");
   return value == "1";
 }
 
-// Whether an op takes its tensors as they are now.
+// Whether the model leaves a dimension open, other than the batch.
+bool IsOpen(const TfLiteTensor& tensor) {
+  const TfLiteIntArray* sizes = tensor.dims_signature;
+  if (sizes == nullptr || tensor.dims == nullptr || sizes->size != tensor.dims->size) return false;
+  return std::any_of(sizes->data + std::min(1, sizes->size), sizes->data + sizes->size, [](int size) { return size < 0; });
+}
+
+// Whether an op takes its tensors as they are now. Inputs of open shapes may come to be broadcast: those are left alone.
 bool Supports(const TfLiteContext* context, const NodeInfo& node) {
   try {
     const auto op = MakeOp(node.kind, Choice::reference);
     std::vector<TensorInfo> infos;
     infos.reserve(node.inputs.size());
     std::vector<const TensorInfo*> inputs;
+    bool open = false;
     for (const int tensor : node.inputs) {
       infos.push_back(ReadTensor(context, tensor));
       inputs.push_back(&infos.back());
+      open = open || IsOpen(context->tensors[tensor]);
     }
+    Require(!open || inputs.size() == 1, "its inputs may get other shapes");
     Require(node.outputs.size() == 1, "it has more than one output");
     const TensorInfo output = ReadTensor(context, node.outputs[0]);
     const Dims dims = op->Prepare(inputs, output);
@@ -91,9 +102,11 @@ void DelegateOptions::Set(const std::string& name, const std::string& value) {
   } else if (name == "kernel") {
     kernel = ParseKernel(value);
   } else if (name == "fuse") {
-    fuse = ParseFuse(value);
+    fuse = ParseSwitch(name, value);
+  } else if (name == "profile") {
+    profile = ParseSwitch(name, value);
   } else {
-    throw Refusal("option '" + name + "' is unknown, expected num_threads, kernel or fuse");
+    throw Refusal("option '" + name + "' is unknown, expected num_threads, kernel, fuse or profile");
   }
 }
 
@@ -104,7 +117,7 @@ struct PartitionNode {
     Partition* partition = nullptr;
     Guarded(context, [&] {
       const Delegate& delegate = *Delegate::From(params->delegate);
-      partition = new Partition(context, *params, delegate.options_.kernel, delegate.pool_);
+      partition = new Partition(context, *params, delegate.options_.kernel, delegate.pool_, delegate.profile_);
     });
     return partition;
   }
@@ -126,7 +139,8 @@ Delegate::Delegate(const DelegateOptions& options)
       // A forked child has none of the workers and could not join them: there the pool is left alone.
       pool_(new ThreadPool(options.num_threads), [owner = getpid()](ThreadPool* pool) {
         if (getpid() == owner) delete pool;
-      }) {
+      }),
+      profile_(options.profile ? std::make_shared<Profile>() : nullptr) {
   host_.data_ = this;
   host_.Prepare = &Delegate::Prepare;
   host_.flags = kTfLiteDelegateFlagsAllowDynamicTensors;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "graph/profile.h"
 #include "kernels/threads.h"
 #include "kernels/variant.h"
 #include "tflite_abi.h"
@@ -13,7 +14,7 @@ namespace edgebnn {
 struct DelegateOptions {
   int num_threads = 1;
   Choice kernel = Choice::automatic;
-  bool fuse = true;
+  bool fuse = true, profile = false;
 
   // Sets one option from its text; Refusal when its name or value is unknown.
   void Set(const std::string& name, const std::string& value);
@@ -27,6 +28,9 @@ class Delegate {
   TfLiteDelegate* host() { return &host_; }
   static Delegate* From(TfLiteDelegate* host) { return static_cast<Delegate*>(host->data_); }
 
+  // nullptr without the option `profile`.
+  Profile* profile() const { return profile_.get(); }
+
   // Claims nodes of the graph (graph/claim.h).
   static TfLiteStatus Prepare(TfLiteContext* context, TfLiteDelegate* host);
 
@@ -36,6 +40,7 @@ class Delegate {
   TfLiteDelegate host_{};
   const DelegateOptions options_;
   std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<Profile> profile_;
 };
 
 }  // namespace edgebnn

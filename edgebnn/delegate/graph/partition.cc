@@ -1,5 +1,7 @@
 #include "graph/partition.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -36,8 +38,8 @@ void Titled(const std::string& title, Body body) {
 }  // namespace
 
 Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, Choice choice,
-                     std::shared_ptr<ThreadPool> pool)
-    : pool_(std::move(pool)) {
+                     std::shared_ptr<ThreadPool> pool, std::shared_ptr<Profile> profile)
+    : pool_(std::move(pool)), profile_(std::move(profile)) {
   const TfLiteIntArray& outputs = *params.output_tensors;
   for (int i = 0; i < params.nodes_to_replace->size; ++i) {
     Step step = ReadStep(context, params.nodes_to_replace->data[i], choice);
@@ -55,6 +57,7 @@ Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params,
 Partition::Step Partition::ReadStep(TfLiteContext* context, int index, Choice choice) const {
   const NodeInfo node = ReadNode(context, index);
   Step step;
+  step.node = index;
   step.title = Name(node.kind) + " (node " + std::to_string(index) + ")";
   Titled(step.title, [&] {
     step.op = MakeOp(node.kind, choice);
@@ -221,8 +224,29 @@ void Partition::Invoke(TfLiteContext* context) const {
   ThreadPool& pool = worth_waking_ ? *pool_ : alone;
   const ThreadPool::Burst burst(pool);
   const auto begin = std::chrono::steady_clock::now();
-  for (const Group& group : groups_) RunGroup(context, group, pool);
+  if (profile_ != nullptr) {
+    RunProfiled(context, pool);
+  } else {
+    for (const Group& group : groups_) RunGroup(context, group, pool);
+  }
   if (worth_waking_ && std::chrono::steady_clock::now() - begin < kWake) worth_waking_ = false;
+}
+
+void Partition::RunProfiled(const TfLiteContext* context, ThreadPool& pool) const {
+  // Of one thread the CPU time: that of others on the machine does not count.
+  const clockid_t clock = pool_->threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+  const auto now = [&] {
+    timespec time{};
+    clock_gettime(clock, &time);
+    return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  for (const Group& group : groups_) {
+    std::vector<int> nodes;
+    for (const int step : group.steps) nodes.push_back(steps_[step].node);
+    const int64_t begin = now();
+    RunGroup(context, group, pool);
+    profile_->Add(nodes, now() - begin);
+  }
 }
 
 void Partition::RunGroup(const TfLiteContext* context, const Group& group, ThreadPool& pool) const {

@@ -7,6 +7,7 @@
 
 #include "graph/arena.h"
 #include "graph/fusion.h"
+#include "graph/profile.h"
 #include "kernels/buffer.h"
 #include "ops/op.h"
 #include "tflite_abi.h"
@@ -15,9 +16,9 @@ namespace edgebnn {
 
 class Partition {
  public:
-  // Reads the nodes of `params` (in execution order). Refusal names the op and the reason.
+  // Reads the nodes of `params` (in execution order). Refusal names the op and the reason. `profile` may be nullptr.
   Partition(TfLiteContext* context, const TfLiteDelegateParams& params, Choice choice,
-            std::shared_ptr<ThreadPool> pool);
+            std::shared_ptr<ThreadPool> pool, std::shared_ptr<Profile> profile);
 
   // Infers all shapes from the inputs', resizes the outputs and plans passes and memory. Called after every resize.
   void Prepare(TfLiteContext* context);
@@ -33,6 +34,7 @@ class Partition {
     bool changes;  // no constant
   };
   struct Step {
+    int node;
     std::unique_ptr<Op> op;
     std::string title;  // of messages: "LceBconv2d (node 3)"
     std::vector<Operand> inputs;
@@ -51,12 +53,14 @@ class Partition {
   void PlanPasses();
   void PlanMemory();
   void ShareMemory(std::vector<int>* owners) const;
+  void RunProfiled(const TfLiteContext* context, ThreadPool& pool) const;
   void RunGroup(const TfLiteContext* context, const Group& group, ThreadPool& pool) const;
 
   std::vector<Step> steps_;
   std::vector<Group> groups_;  // of steps_, in the order in which they run
   std::vector<Inside> inside_;
   std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<Profile> profile_;
   mutable bool worth_waking_ = false;  // the pool's workers: until an invoke was too short for them
   size_t most_inputs_ = 0;  // of a step
   Buffer memory_;           // tensors inside, then scratch

@@ -81,18 +81,40 @@ def test_elementwise(form: str, per_channel: bool, clamp: tuple[float, float]) -
 
 
 def pool_oracle(x: np.ndarray, shape: tuple[int, ...], average: bool) -> np.ndarray:
-    batches, _, _, channels, out_height, out_width, fh, fw, sh, sw, top, left = shape
+    batches, height, width, channels, out_height, out_width, fh, fw, sh, sw, top, left = shape
     out = np.zeros((batches, out_height, out_width, channels), np.float32)
     for y in range(out_height):
         for u in range(out_width):
-            v, w = y * sh - top, u * sw - left
-            part = x[:, max(v, 0) : v + fh, max(w, 0) : w + fw].reshape(batches, -1, channels)
-            value = part[:, 0]
+            places = [(y * sh - top + i, u * sw - left + j) for j in range(fw) for i in range(fh)]  # column by column
+            inside = [0 <= v < height and 0 <= w < width for v, w in places]
+            elements = [x[:, v, w] for (v, w), in_map in zip(places, inside, strict=True) if in_map]
+            there = {place for place, in_map in zip(places, inside, strict=True) if in_map}
             with np.errstate(all="ignore"):
-                for i in range(1, part.shape[1]):
-                    value = value + part[:, i] if average else np.where(part[:, i] > value, part[:, i], value)
-                out[:, y, u] = value / np.float32(part.shape[1]) if average else value
+                if average:
+                    out[:, y, u] = mean(x, places, inside, elements)
+                    continue
+                out[:, y, u] = largest([x[:, v, w] for (v, w) in sorted(places) if (v, w) in there])
     return out
+
+
+def largest(elements: list[np.ndarray]) -> np.ndarray:
+    value = elements[0]
+    for element in elements[1:]:
+        value = np.where(element > value, element, value)
+    return value
+
+
+def mean(x: np.ndarray, places: list[tuple[int, int]], inside: list[bool], elements: list[np.ndarray]) -> np.ndarray:
+    if len(places) <= 9:
+        zero = np.zeros_like(elements[0])
+        e = [x[:, v, w] if in_map else zero for (v, w), in_map in zip(places, inside, strict=True)]
+        e += [zero] * (9 - len(e))
+        total = ((e[2] + e[3]) + (e[4] + e[5])) + (((e[0] + e[1]) + e[8]) + (e[6] + e[7]))
+    else:
+        total = elements[0]
+        for element in elements[1:]:
+            total = total + element
+    return total * (np.float32(1) / np.float32(len(elements)))
 
 
 def check_pool(x: np.ndarray, shape: tuple[int, ...], average: bool, clamp: tuple[float, float]) -> None:

@@ -17,25 +17,73 @@ inline Range Clip(int position, int stride, int pad, int filter, int in) {
   return {static_cast<int>(first < 0 ? 0 : first), static_cast<int>(end < in ? end : in)};
 }
 
-// kChannels channels of one output pixel; `window` is the first element inside.
-template <bool kAverage, int kChannels>
-inline void RunPixel(const PoolShape& s, const float* window, int height, int width, float* out) {
+// The part of a window inside the input: its first element, and where it lies in the window.
+struct Window {
+  const float* first;
+  int height, width, top, left;
+};
+
+template <int kChannels>
+inline void Clamp(const PoolShape& s, const float* values, float* out) {
+  const float low = s.low, high = s.high;
+  for (int c = 0; c < kChannels; ++c) {
+    const float y = values[c] < low ? low : values[c];
+    out[c] = y > high ? high : y;
+  }
+}
+
+// kChannels channels of one output pixel, from `channel` on.
+template <int kChannels>
+inline void Maximum(const PoolShape& s, const Window& window, int channel, float* out) {
   const size_t pixel = static_cast<size_t>(s.channels), line = pixel * s.in_width;
+  const float* first = window.first + channel;
   float values[kChannels];
-  for (int c = 0; c < kChannels; ++c) values[c] = window[c];
-  for (int y = 0; y < height; ++y, window += line) {
-    for (int x = y == 0 ? 1 : 0; x < width; ++x) {
-      const float* element = window + x * pixel;
-      for (int c = 0; c < kChannels; ++c) {
-        values[c] = kAverage ? values[c] + element[c] : element[c] > values[c] ? element[c] : values[c];
+  for (int c = 0; c < kChannels; ++c) values[c] = first[c];
+  for (int y = 0; y < window.height; ++y, first += line) {
+    for (int x = y == 0 ? 1 : 0; x < window.width; ++x) {
+      const float* element = first + x * pixel;
+      for (int c = 0; c < kChannels; ++c) values[c] = element[c] > values[c] ? element[c] : values[c];
+    }
+  }
+  Clamp<kChannels>(s, values, out + channel);
+}
+
+template <int kChannels>
+inline void Average(const PoolShape& s, const Window& window, int channel, float* out) {
+  const size_t pixel = static_cast<size_t>(s.channels), line = pixel * s.in_width;
+  const float* first = window.first + channel;
+  const float share = 1.0f / static_cast<float>(window.height * window.width);
+  float values[kChannels];
+  if (static_cast<long long>(s.filter_height) * s.filter_width <= 9) {
+    static const float kZeros[kChannels] = {};
+    const float* e[9] = {kZeros, kZeros, kZeros, kZeros, kZeros, kZeros, kZeros, kZeros, kZeros};
+    for (int x = 0; x < window.width; ++x) {
+      for (int y = 0; y < window.height; ++y) {
+        e[(window.left + x) * s.filter_height + window.top + y] = first + y * line + x * pixel;
+      }
+    }
+    for (int c = 0; c < kChannels; ++c) {
+      values[c] = ((e[2][c] + e[3][c]) + (e[4][c] + e[5][c])) + (((e[0][c] + e[1][c]) + e[8][c]) + (e[6][c] + e[7][c]));
+    }
+  } else {
+    for (int c = 0; c < kChannels; ++c) values[c] = first[c];
+    for (int x = 0; x < window.width; ++x) {
+      for (int y = x == 0 ? 1 : 0; y < window.height; ++y) {
+        const float* element = first + y * line + x * pixel;
+        for (int c = 0; c < kChannels; ++c) values[c] += element[c];
       }
     }
   }
-  const float count = static_cast<float>(height * width), low = s.low, high = s.high;
-  for (int c = 0; c < kChannels; ++c) {
-    float y = kAverage ? values[c] / count : values[c];
-    y = y < low ? low : y;
-    out[c] = y > high ? high : y;
+  for (int c = 0; c < kChannels; ++c) values[c] *= share;
+  Clamp<kChannels>(s, values, out + channel);
+}
+
+template <bool kAverage, int kChannels>
+inline void RunChannels(const PoolShape& s, const Window& window, int channel, float* out) {
+  if (kAverage) {
+    Average<kChannels>(s, window, channel, out);
+  } else {
+    Maximum<kChannels>(s, window, channel, out);
   }
 }
 
@@ -44,12 +92,13 @@ void RunLine(const PoolShape& s, const float* image, int y, float* out) {
   const Range rows = Clip(y, s.stride_height, s.pad_top, s.filter_height, s.in_height);
   for (int x = 0; x < s.out_width; ++x, out += s.channels) {
     const Range columns = Clip(x, s.stride_width, s.pad_left, s.filter_width, s.in_width);
-    const int height = rows.high - rows.low, width = columns.high - columns.low;
-    const float* window = image + (static_cast<size_t>(rows.low) * s.in_width + columns.low) * s.channels;
+    const Window window = {image + (static_cast<size_t>(rows.low) * s.in_width + columns.low) * s.channels,
+                           rows.high - rows.low, columns.high - columns.low, rows.low - (y * s.stride_height - s.pad_top),
+                           columns.low - (x * s.stride_width - s.pad_left)};
     int c = 0;
-    for (; c + 32 <= s.channels; c += 32) RunPixel<kAverage, 32>(s, window + c, height, width, out + c);
-    for (; c + 8 <= s.channels; c += 8) RunPixel<kAverage, 8>(s, window + c, height, width, out + c);
-    for (; c < s.channels; ++c) RunPixel<kAverage, 1>(s, window + c, height, width, out + c);
+    for (; c + 32 <= s.channels; c += 32) RunChannels<kAverage, 32>(s, window, c, out);
+    for (; c + 8 <= s.channels; c += 8) RunChannels<kAverage, 8>(s, window, c, out);
+    for (; c < s.channels; ++c) RunChannels<kAverage, 1>(s, window, c, out);
   }
 }
 

@@ -1,7 +1,10 @@
-// Float 2-D pooling, NHWC. Of the elements of a window that lie inside the input, line by line:
+// Float 2-D pooling, NHWC. Of the elements of a window that lie inside the input:
 //   maximum: the largest
-//   average: their sum, added up one by one, over their number
-// then min(max(y, low), high).
+//   average: their sum, times 1 / their number
+// then min(max(y, low), high). Sums are rounded as XNNPACK's are, so that a network's signs do not depend on who pools:
+// with the window's elements e column by column, zero where they lie outside,
+//   up to 9 elements: ((e2 + e3) + (e4 + e5)) + (((e0 + e1) + e8) + (e6 + e7))
+//   more: those inside, one by one (there XNNPACK has another order)
 #pragma once
 
 #include <vector>
