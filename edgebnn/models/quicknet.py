@@ -1,7 +1,7 @@
 """QuickNet (Bannink et al. 2021, "Larq Compute Engine", section 5): float stem, binary residual layers, transitions.
 
 Options of ReActNet (Liu et al. 2020) in the form that converts: a sign with a learnt threshold is an offset per channel
-in front of the plain sign, RPReLU is PReLU between two such offsets.
+in front of the plain sign; RPReLU is PReLU and such an offset, its shift before PReLU being the beta of the norm.
 """
 
 from __future__ import annotations
@@ -118,7 +118,6 @@ class _Builder:
         y = layers.Add(name=f"{name}_add")([x, self.norm(y, name)])
         if not learnt:
             return y
-        y = ChannelOffset(name=f"{name}_before")(y)
         start = tf.keras.initializers.Constant(0.25)
         y = layers.PReLU(shared_axes=[1, 2], alpha_initializer=start, name=f"{name}_prelu")(y)
         return ChannelOffset(name=f"{name}_after")(y)

@@ -22,6 +22,7 @@ from edgebnn.inspection.report import inspect
 from edgebnn.training.classification import Classification
 from edgebnn.training.classification_recipe import ClassificationRecipe
 
+REACT = {"name": "quicknet", "stem_stride": 1, "channels": [32, 64], "layers": [1, 1], "activation": "rprelu"}
 STOCHASTIC = {"weights": "stochastic", "activations": "stochastic"}
 
 
@@ -33,6 +34,7 @@ STOCHASTIC = {"weights": "stochastic", "activations": "stochastic"}
         ("digits-cnn", STOCHASTIC),
         ("digits-cnn", {"norm": "shift"}),
         ("digits-cnn", {"weights": "magnitude", "activations": "swish"}),
+        ("digits-cnn", REACT),
     ],
 )
 def test_a_classifier_converts(
@@ -42,7 +44,7 @@ def test_a_classifier_converts(
 
     raw = read_toml(Path(edgebnn.training.__file__).parent / f"recipes/{recipe}.toml")
     del raw["smoke"]
-    raw["model"] |= model
+    raw["model"] = model if "name" in model else raw["model"] | model
     raw["schedule"]["epochs"] = 1
     digits = read_digits()
     task = Classification(ClassificationRecipe.model_validate(raw), digits, data=())
@@ -56,9 +58,9 @@ def test_a_classifier_converts(
     capsys.readouterr()
     inspect("digits.tflite", (tmp_path / "digits.tflite").read_bytes(), as_json=True)
     table = json.loads(capsys.readouterr().out)
-    layers = [op for op in table["operators"] if op["macs"]]
-    assert [op["binary"] for op in layers] == [False] + [True] * (len(layers) - 1)
-    assert len(layers) == sum(hasattr(layer, "kernel") for layer in task.network.layers)
+    kernels = [layer for layer in task.network.layers if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")]
+    expected = [getattr(layer, "input_quantizer", None) is not None for layer in kernels]
+    assert [op["binary"] for op in table["operators"] if op["macs"]] == expected
     assert not [op["type"] for op in table["operators"] if op["type"] == "LceDequantize"]
 
     device = Model(tmp_path / "digits.tflite")

@@ -76,18 +76,20 @@ def test_quicknet_has_binary_layers_with_shortcuts(activation: str) -> None:
 
 
 def test_rprelu_is_the_papers() -> None:
-    """f(x) = x - g + z for x > g, b (x - g) + z else (Liu et al. 2020), g and z as offsets before and after PReLU."""
+    """f(x) = x - g + z for x > g, b (x - g) + z else (Liu et al. 2020), of x = shortcut + normalized; beta is -g."""
     network = build_quicknet(QuickNet(stem_stride=1, channels=(32,), layers=(1,), activation="rprelu"), **SIZE)
     get = network.get_layer
     random = np.random.default_rng(0)
     g, b, z = (random.normal(size=32).astype(np.float32) for _ in range(3))
-    get("section1_layer1_before").set_weights([-g])
+    norm = get("section1_layer1_bn")
+    norm.beta.assign(-g)
     get("section1_layer1_prelu").set_weights([b.reshape(1, 1, 32)])
     get("section1_layer1_after").set_weights([z])
-    x = random.normal(size=(2, 4, 4, 32)).astype(np.float32)
-    y = x
-    for part in ("before", "prelu", "after"):
+    shortcut, s = (random.normal(size=(2, 4, 4, 32)).astype(np.float32) for _ in range(2))
+    y = shortcut + norm(s)
+    for part in ("prelu", "after"):
         y = get(f"section1_layer1_{part}")(y)
+    x = shortcut + s / np.sqrt(1 + norm.epsilon)
     np.testing.assert_allclose(y, np.where(x > g, x - g + z, b * (x - g) + z), rtol=1e-5, atol=1e-5)
 
 
