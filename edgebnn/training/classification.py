@@ -44,7 +44,6 @@ class Classification:
     """The task of a `ClassificationRecipe`; see `Task`."""
 
     losses: tuple[str, ...] = ("loss", "train_accuracy")
-    average_steps: int | None = None
 
     def __init__(self, recipe: ClassificationRecipe, examples: ExampleSet, *, data: tuple[str, ...]) -> None:
         """Build the network of `recipe`; `data` names the data sets in the card."""
@@ -62,6 +61,7 @@ class Classification:
         )
         self.batch = min(plan.batch, len(examples.train))
         self.steps = plan.steps or len(examples.train) // self.batch
+        self.average_steps = recipe.optimizer.average_steps
         self.metric = "accuracy" if len(examples.val) else "epoch"
         self._learn = tf.function(self._learn_batch)
         self._infer = tf.function(lambda images: self.network(self._scale(images), training=False))

@@ -54,6 +54,9 @@ class Optimizer(Strict):
     kind: Literal["adam", "shift-adamax"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 3e-3
     final_rate: Annotated[float, Field(gt=0)] = 3e-5
+    average_steps: Annotated[
+        int | None, Field(ge=2, description="steps over which weights are averaged for validation and best.keras")
+    ] = None
     glorot: Annotated[bool, Field(description="binary kernels learn at rate * sqrt((fan in + fan out) / 1.5)")] = True
 
 
@@ -80,7 +83,7 @@ class ClassificationRecipe(Strict):
     schedule: Schedule = Schedule()
 
     def identity(self) -> dict[str, Any]:
-        """What must not change between the parts of a run."""
+        """What must not change between the parts of a run: all but its length, its averaging and its memory."""
         out = self.model_dump(mode="json")
-        del out["schedule"]["epochs"], out["input"]["memory_mb"]
+        del out["schedule"]["epochs"], out["optimizer"]["average_steps"], out["input"]["memory_mb"]
         return out
