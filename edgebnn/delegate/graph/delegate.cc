@@ -116,8 +116,9 @@ struct PartitionNode {
     const auto* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
     Partition* partition = nullptr;
     Guarded(context, [&] {
-      const Delegate& delegate = *Delegate::From(params->delegate);
-      partition = new Partition(context, *params, delegate.options_.kernel, delegate.pool_, delegate.profile_);
+      Delegate& delegate = *Delegate::From(params->delegate);
+      partition = new Partition(context, *params, delegate.options_.kernel, delegate.pool_,
+                                delegate.workspaces_.Of(context), delegate.profile_);
     });
     return partition;
   }

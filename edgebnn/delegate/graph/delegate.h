@@ -5,6 +5,7 @@
 #include <string>
 
 #include "graph/profile.h"
+#include "graph/workspace.h"
 #include "kernels/threads.h"
 #include "kernels/variant.h"
 #include "tflite_abi.h"
@@ -41,6 +42,7 @@ class Delegate {
   const DelegateOptions options_;
   std::shared_ptr<ThreadPool> pool_;
   std::shared_ptr<Profile> profile_;
+  Workspaces workspaces_;
 };
 
 }  // namespace edgebnn

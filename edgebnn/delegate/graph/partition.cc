@@ -38,8 +38,9 @@ void Titled(const std::string& title, Body body) {
 }  // namespace
 
 Partition::Partition(TfLiteContext* context, const TfLiteDelegateParams& params, Choice choice,
-                     std::shared_ptr<ThreadPool> pool, std::shared_ptr<Profile> profile)
-    : pool_(std::move(pool)), profile_(std::move(profile)) {
+                     std::shared_ptr<ThreadPool> pool, std::shared_ptr<Workspace> workspace,
+                     std::shared_ptr<Profile> profile)
+    : pool_(std::move(pool)), profile_(std::move(profile)), workspace_(std::move(workspace)) {
   const TfLiteIntArray& outputs = *params.output_tensors;
   for (int i = 0; i < params.nodes_to_replace->size; ++i) {
     Step step = ReadStep(context, params.nodes_to_replace->data[i], choice);
@@ -92,7 +93,7 @@ int Partition::Place(int tensor) const {
 uint8_t* Partition::Data(const TfLiteContext* context, const Operand& operand) const {
   if (operand.tensor == kTfLiteOptionalTensor) return nullptr;
   if (operand.place == kHost) return static_cast<uint8_t*>(context->tensors[operand.tensor].data);
-  return memory_.get() + inside_[operand.place].offset;
+  return workspace_->memory() + inside_[operand.place].offset;
 }
 
 void Partition::Prepare(TfLiteContext* context) {
@@ -202,11 +203,7 @@ void Partition::PlanMemory() {
   for (size_t i = 0; i < inside_.size(); ++i) inside_[i].offset = offsets[owners[i]];
   size_t scratch = 0;
   for (const Step& step : steps_) scratch = std::max(scratch, step.op->ScratchBytes(pool_->threads()));
-  const size_t bytes = scratch_offset_ + scratch;
-  if (bytes > memory_bytes_ || memory_ == nullptr) {
-    memory_ = AllocateBuffer(bytes);
-    memory_bytes_ = bytes;
-  }
+  workspace_->Reserve(scratch_offset_ + scratch);
 }
 
 void Partition::Invoke(TfLiteContext* context) const {
@@ -261,7 +258,7 @@ void Partition::RunGroup(const TfLiteContext* context, const Group& group, Threa
     const Step& step = steps_[group.steps[member]];
     return step.kept ? Data(context, step.output) : nullptr;
   };
-  uint8_t* const scratch = memory_.get() + scratch_offset_;
+  uint8_t* const scratch = workspace_->memory() + scratch_offset_;
   const Op& first = *steps_[group.steps[0]].op;
   if (group.steps.size() == 1) {
     first.Run(operands(0), output(0), scratch, pool);

@@ -8,7 +8,7 @@
 #include "graph/arena.h"
 #include "graph/fusion.h"
 #include "graph/profile.h"
-#include "kernels/buffer.h"
+#include "graph/workspace.h"
 #include "ops/op.h"
 #include "tflite_abi.h"
 
@@ -18,7 +18,7 @@ class Partition {
  public:
   // Reads the nodes of `params` (in execution order). Refusal names the op and the reason. `profile` may be nullptr.
   Partition(TfLiteContext* context, const TfLiteDelegateParams& params, Choice choice,
-            std::shared_ptr<ThreadPool> pool, std::shared_ptr<Profile> profile);
+            std::shared_ptr<ThreadPool> pool, std::shared_ptr<Workspace> workspace, std::shared_ptr<Profile> profile);
 
   // Infers all shapes from the inputs', resizes the outputs and plans passes and memory. Called after every resize.
   void Prepare(TfLiteContext* context);
@@ -43,7 +43,7 @@ class Partition {
   };
   struct Inside {  // a tensor that only this partition sees: the host gives it no memory
     int tensor;
-    size_t offset;  // in memory_
+    size_t offset;  // in the workspace
   };
 
   Step ReadStep(TfLiteContext* context, int index, Choice choice) const;
@@ -63,8 +63,8 @@ class Partition {
   std::shared_ptr<Profile> profile_;
   mutable bool worth_waking_ = false;  // the pool's workers: until an invoke was too short for them
   size_t most_inputs_ = 0;  // of a step
-  Buffer memory_;           // tensors inside, then scratch
-  size_t memory_bytes_ = 0, scratch_offset_ = 0;
+  std::shared_ptr<Workspace> workspace_;  // tensors inside, then scratch
+  size_t scratch_offset_ = 0;
 };
 
 }  // namespace edgebnn
