@@ -2,9 +2,11 @@
 
     python tests/pi/measure_kernels.py [--mca llvm-mca-19] [--build build/measure] [--compiler aarch64-linux-gnu-g++]
 
-Needs cmake, g++-aarch64-linux-gnu, qemu-user-static and llvm-mca. Prints two Markdown tables:
+Needs cmake, g++-aarch64-linux-gnu, qemu-user-static and llvm-mca. Prints three Markdown tables:
 
 * Inner loops: every loop of the compiled kernels that counts bits (CNT), through llvm-mca's models of three cores.
+* Whole tiles: what a tile of 8 channels x 8 pixels executes from its first address to its sums, so the loop with what
+  is before it, a row's end of 32 to 96 channels and the flush, through the same models. Real channels are counted.
 * Whole layers: executed instructions of LceQuantize and of the convolution, the difference between two runs and one
   run of a layer, over those of its basic blocks that count bits (the inner loop and its tails).
 
@@ -24,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CORES = {"a53": "cortex-a53", "a72": "cortex-a72", "a76": "neoverse-n1"}  # N1 is A76's core; LLVM models N1
 BITS = 128
+TILES = [(3, channels) for channels in (32, 64, 96, 128, 256)] + [(1, channels) for channels in (32, 64, 96, 128, 256)]
 # size, channels in, channels out, filter, stride: QuickNet's blocks and the shapes around them.
 LAYERS = [
     (32, 64, 64, 3, 1),
@@ -89,13 +92,42 @@ def loops_to_itself(block: list[Instruction]) -> bool:
 
 def cycles(mca: str, block: list[Instruction], core: str) -> float:
     """Cycles of one pass through a loop's body in the steady state."""
-    body = [re.sub(r"[0-9a-f]+ <.*", "loop", i.text) for i in block]
+    return cycles_of(mca, [re.sub(r"[0-9a-f]+ <.*", "loop", i.text) for i in block], core)
+
+
+def cycles_of(mca: str, body: list[str], core: str) -> float:
     text = "loop:\n" + "\n".join(body) + "\n"
     command = [mca, "-mtriple=aarch64", f"-mcpu={core}", "-mattr=+neon", "-iterations=400", "-"]
     report = subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout
     found = re.search(r"Total Cycles:\s+(\d+)", report)
     assert found, report
     return int(found[1]) / 400
+
+
+def tiles(binary: Path, variant: str, mca: str, qemu_cpu: str) -> list[str]:
+    """Between the stores of a tile and the first widening (USHLL) of the next lie that tile's sums."""
+    text = {i.address: i.text for _, body in functions(binary) for i in body}
+    lines = ["| filter, channels | instructions | " + " | ".join(f"{core} MAC/cycle" for core in CORES) + " |"]
+    lines.append("|---|---|" + "---|" * len(CORES))
+    for kernel, channels in TILES:
+        shape = [str(n) for n in (16, channels, 8, kernel, 1, 0, 1)]
+        seen: Counter[tuple[int, ...]] = Counter()
+        current: list[int] | None = None
+        for address in trace(binary, qemu_cpu, [variant, *shape]):
+            if (instruction := text.get(address)) is None or instruction.startswith(("stp q", "str q", "ret")):
+                current = []
+            elif current is not None and instruction.startswith(("ushll", "shll")):
+                if any(text[i].startswith("cnt") for i in current):
+                    seen[tuple(current)] += 1
+                current = None
+            elif current is not None:
+                current.append(address)
+        (block, _), *_ = seen.most_common(1)
+        body = [re.sub(r"[0-9a-f]+ <.*", "loop", text[address]) for address in block]
+        macs = 8 * 8 * kernel * kernel * channels
+        figures = [f"{macs / cycles_of(mca, body, core):.1f}" for core in CORES.values()]
+        lines.append(f"| {kernel}x{kernel}, {channels} | {len(body)} | " + " | ".join(figures) + " |")
+    return lines
 
 
 def inner_loops(binary: Path, mca: str) -> list[str]:
@@ -115,6 +147,15 @@ def short(name: str) -> str:
     return re.sub(
         r"\(.*", "", name.replace("(anonymous namespace)::", "").replace("edgebnn::", "").removeprefix("void ")
     )
+
+
+def trace(binary: Path, qemu_cpu: str, arguments: list[str]) -> list[int]:
+    """The addresses of a run, in order."""
+    command = ["qemu-aarch64-static", "-cpu", qemu_cpu, "-singlestep", "-d", "exec,nochain", "-D", "/dev/stderr"]
+    done = subprocess.run(
+        [*command, str(binary), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True
+    )
+    return [int(line.split(b"/", 2)[1], 16) for line in done.stderr.splitlines() if line.startswith(b"Trace ")]
 
 
 def executed(binary: Path, qemu_cpu: str, arguments: list[str]) -> tuple[str, Counter[int]]:
@@ -189,6 +230,8 @@ def main() -> None:
     options.build.mkdir(parents=True, exist_ok=True)
     program = build(options.build, options.compiler)
     print("\n".join(inner_loops(program, options.mca)), flush=True)
+    print()
+    print("\n".join(tiles(program, options.variant, options.mca, options.cpu)), flush=True)
     if not options.loops_only:
         print()
         print("\n".join(layers(program, options.variant, options.cpu, options.form, detail=options.detail)))

@@ -225,8 +225,11 @@ struct Tile {
     }
     FinishQuad<0>(vpaddq_u8(t0, t1), vpaddq_u8(t2, vpaddq_u8(c[6], c[7])));
     if constexpr (kRows == 8) {
-      t0 = t1 = t2 = c[6] = c[7] = vdupq_n_u8(0);
-      Step<0, 1, false>(quad(4), nullptr);
+      Differ<false, 0, 1, 2, 3, 4, 5, 6, 7>(quad(4), nullptr);  // a step with nothing before it
+      Count<0, 1, 2, 3, 4, 5, 6, 7>();
+      t0 = AddPairs(c[0], c[1]);
+      t1 = AddPairs(c[2], c[3]);
+      t2 = AddPairs(c[4], c[5]);
       FinishQuad<4>(vpaddq_u8(t0, t1), vpaddq_u8(t2, vpaddq_u8(c[6], c[7])));
     }
   }
