@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ def arithmetic(
 
     def build(sketch: Sketch, x: Tensor, y: Tensor) -> Tensor:
         operands = [x, y if other is None else _steps(sketch, *other)]
-        shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+        try:
+            shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+        except ValueError:
+            shape = x.shape
         number = activation if isinstance(activation, int) else ACTIVATION[activation]
         options = {"fused_activation_function": number}
         return sketch.graph.op(kind, operands[::-1] if swap else operands, sketch.graph.tensor(shape), **options)
@@ -102,6 +106,30 @@ def resize(kind: str, size: tuple[int, int], *, align: bool = False, half: bool 
     return build
 
 
+def damaged(build: Build, *, constant: np.ndarray[Any, Any] | None = None, **options: int) -> Build:
+    """The op with other options, or another constant as its second input."""
+
+    def rebuild(sketch: Sketch, x: Tensor, y: Tensor) -> Tensor:
+        out = build(sketch, x, y)
+        op = sketch.graph.ops[-1]
+        inputs = op.inputs if constant is None else (op.inputs[0], sketch.graph.constant(constant))
+        sketch.graph.ops[-1] = replace(op, inputs=inputs, options={**op.options, **options})
+        return out
+
+    return rebuild
+
+
+def cut(build: Build, count: int) -> Build:
+    """The op with its first `count` inputs alone."""
+
+    def rebuild(sketch: Sketch, x: Tensor, y: Tensor) -> Tensor:
+        out = build(sketch, x, y)
+        sketch.graph.ops[-1] = replace(sketch.graph.ops[-1], inputs=sketch.graph.ops[-1].inputs[:count])
+        return out
+
+    return rebuild
+
+
 CLAIMED: dict[str, Build] = {
     **{f"{kind} maps": arithmetic(kind) for kind in ("ADD", "SUB", "MUL", "DIV")},
     **{f"ADD maps {name}": arithmetic("ADD", name) for name in ACTIVATION if name != "NONE"},
@@ -148,6 +176,34 @@ LEFT: dict[str, Build] = {
     "PRELU rows": prelu(6, 1, CHANNELS),
     "CONCATENATION with itself 65 times": concatenation(3, 65),
     "PAD int64": pad((1, 1), (1, 1), (0, 0), type="int64"),
+}
+
+NONSENSE: dict[str, Build] = {
+    "ADD activation -1": arithmetic("ADD", -1),
+    "ADD activation 127": arithmetic("ADD", 127),
+    "MUL of 3 channels": arithmetic("MUL", other=(3,)),
+    "ADD of nothing": arithmetic("ADD", other=(0,)),
+    "MAX_POOL_2D stride 0": damaged(pool("MAX_POOL_2D", (2, 2), (1, 1), "VALID"), stride_width=0),
+    "MAX_POOL_2D stride -1": damaged(pool("MAX_POOL_2D", (2, 2), (1, 1), "VALID"), stride_height=-1),
+    "AVERAGE_POOL_2D filter 0": damaged(pool("AVERAGE_POOL_2D", (2, 2), (1, 1), "SAME"), filter_height=0),
+    "AVERAGE_POOL_2D filter -3": damaged(pool("AVERAGE_POOL_2D", (2, 2), (1, 1), "VALID"), filter_width=-3),
+    "MAX_POOL_2D huge filter": damaged(pool("MAX_POOL_2D", (2, 2), (1, 1), "VALID"), filter_width=2**31 - 1),
+    "CONCATENATION axis 4": damaged(concatenation(3), axis=4),
+    "CONCATENATION axis -5": damaged(concatenation(3), axis=-5),
+    "CONCATENATION axis most negative": damaged(concatenation(3), axis=-(2**31)),
+    "PAD negative": pad((-1, 0), (0, 0), (0, 0)),
+    "PAD huge": damaged(
+        pad((1, 1), (0, 0), (0, 0)), constant=np.array([[0, 0], [2**30, 2**30], [0, 0], [0, 0]], np.int32)
+    ),
+    "PAD of too few": damaged(pad((1, 1), (0, 0), (0, 0)), constant=np.array([[0, 0]], np.int32)),
+    "RESIZE to nothing": damaged(resize("RESIZE_BILINEAR", (3, 3)), constant=np.array([0, 3], np.int32)),
+    "RESIZE to less": damaged(resize("RESIZE_NEAREST_NEIGHBOR", (3, 3)), constant=np.array([-1, 3], np.int32)),
+    "RESIZE huge": damaged(resize("RESIZE_BILINEAR", (3, 3)), constant=np.array([2**31 - 1, 2**31 - 1], np.int32)),
+    "RESIZE aligned twice": resize("RESIZE_BILINEAR", (3, 3), align=True, half=True),
+    "ADD of one input": cut(arithmetic("ADD"), 1),
+    "ADD of none": cut(arithmetic("ADD"), 0),
+    "PAD without paddings": cut(pad((1, 1), (0, 0), (0, 0)), 1),
+    "PRELU without slopes": cut(prelu(1, 1, CHANNELS), 1),
 }
 
 

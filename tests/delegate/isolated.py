@@ -3,8 +3,8 @@
     with Worker("delegate") as worker:
         outcome = worker.run(model, inputs)
 
-Engines: "delegate" (stock interpreter and ours), "stock" (no delegate), "LCE reference", "LCE optimised",
-"LCE indirect".
+Engines: "delegate" (stock interpreter and ours), "unfused" (with fuse=0), "stock" (no delegate), "LCE reference",
+"LCE optimised", "LCE indirect".
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _engine(name: str) -> Callable[[bytes, list[Array]], list[Array]]:
         return _interpret([])
     from edgebnn.delegate.loader import load_delegate
 
-    return _interpret([load_delegate()])
+    return _interpret([load_delegate(fuse=0 if name == "unfused" else 1)])
 
 
 def _serve(name: str) -> None:

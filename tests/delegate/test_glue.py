@@ -19,6 +19,7 @@ from edgebnn.inspection.graph import parse
 from . import glue, judge, oracle
 from .cases import Case, Conv, Draw, Sketch
 from .graph import Tensor
+from .isolated import Worker
 from .run_golden import invoke
 
 RELATIVE = 1e-6
@@ -71,6 +72,17 @@ def test_left_to_the_runtime(name: str) -> None:
         False
     ]
     check(case)
+
+
+@pytest.mark.parametrize("name", glue.NONSENSE)
+def test_nonsense_ends_as_in_the_runtime_or_in_a_sentence(name: str) -> None:
+    """What the runtime alone refuses or survives, or crashes on, it does with us too: none of it is claimed."""
+    case = glue.case(name, glue.NONSENSE[name])
+    with Worker("delegate") as fused, Worker("unfused") as unfused:
+        outcome, stock = (worker.run(judge.model(case), case.inputs) for worker in (fused, unfused))
+    assert outcome.kind == stock.kind, outcome.message
+    if stock.kind == "ok":
+        assert not judge.difference(outcome.outputs, stock.outputs)
 
 
 def test_fuse_0_takes_binary_ops_alone() -> None:
