@@ -40,7 +40,8 @@ size_t ScratchBytes(int, int) { return 0; }
 
 // sums[p][j] = popcount of row p against channel j.
 template <int kRows>
-inline void Multiply(const uint8_t* const rows[kRows], const uint8_t* weights, int steps, uint32_t sums[kRows][kChannels]) {
+inline void Multiply(const uint8_t* const rows[kRows], const uint8_t* weights, int steps,
+                     uint32_t sums[kRows][kChannels]) {
   uint16x8_t totals[kRows][kChannels];
   for (int p = 0; p < kRows; ++p) {
     for (int j = 0; j < kChannels; ++j) totals[p][j] = vdupq_n_u16(0);
