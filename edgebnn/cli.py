@@ -91,12 +91,18 @@ def convert(
     checkpoint: Annotated[Path, typer.Argument(help=".keras or .h5 file, or SavedModel folder")],
     output: Annotated[Path, typer.Option("--output", "-o", help="the .tflite to write")],
     card: Annotated[Path | None, typer.Option(help="card.json [default: beside the checkpoint]")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="int8 for what is not binary; needs --calibrate")] = False,
+    calibrate: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="pictures, or .npz files with arrays by input name, for --int8")
+    ] = None,
 ) -> None:
     """Convert a Keras/Larq checkpoint to a verified .tflite; needs the extra [train]."""
+    if int8 != (calibrate is not None):
+        raise typer.BadParameter("expected --int8 and --calibrate DIR together, got one of them", param_hint="--int8")
     _train_extra("convert")
     from edgebnn_convert.convert import convert as run
 
-    run(checkpoint, output, card=card)
+    run(checkpoint, output, card=card, calibrate=calibrate)
 
 
 @app.command()

@@ -12,17 +12,21 @@ import edgebnn
 from edgebnn.card import Card, parse_card
 from edgebnn.errors import ModelError
 from edgebnn.inspection.graph import Network, parse
+from edgebnn_convert.calibration import read_samples
 from edgebnn_convert.checkpoint import Checkpoint, Shape, checkpoint_sha256, first_line, fix_shapes, load_checkpoint
 from edgebnn_convert.embed import embed_card
 from edgebnn_convert.keras_parity import rename_inputs
+from edgebnn_convert.order import restore_order
 from edgebnn_convert.quiet import captured_stderr
 from edgebnn_convert.verify import compare_all
 
 _PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine")
 
 
-def convert(checkpoint: Path, output: Path, *, card: Path | None) -> None:
+def convert(checkpoint: Path, output: Path, *, card: Path | None, calibrate: Path | None = None) -> None:
     """Write `output`, a .tflite with its card, once it is verified; on any error nothing is written.
+
+    With `calibrate`, a folder of pictures or of .npz files, what is not binary becomes int8.
 
     The card comes from `card`, else from card.json beside the checkpoint, else the model is foreign (task "tensors").
     A card's preprocess says the size that a Keras model is built at; a SavedModel is converted as it is. ModelError
@@ -39,10 +43,14 @@ def convert(checkpoint: Path, output: Path, *, card: Path | None) -> None:
     if stated.training.checkpoint_sha256 not in ("", digest):
         print("note: the card was written for another checkpoint, its metrics may not be those of this one")
     if loaded.keras is not None and not loaded.is_saved_model:
-        loaded = _rewrite(Checkpoint(loaded.path, _build(loaded, stated), None))
+        loaded = _rewrite(Checkpoint(loaded.path, _build(loaded, stated), None), stated, calibrate)
+    elif calibrate is not None:
+        raise ModelError(f"int8 needs Keras layers, {checkpoint} is a SavedModel: save it as .keras or .h5")
     content, diagnostics = _run_lce(loaded)
     for line in diagnostics:
         print(f"LCE: {line}")
+    if loaded.given is not None and getattr(loaded.given, "inputs", None):
+        content = restore_order(content, loaded.given.input_names, loaded.given.output_names)
     _check_result(parse(content), stated)
     stated = stated.model_copy(
         update={
@@ -83,17 +91,28 @@ def _build(loaded: Checkpoint, card: Card) -> object:
     return fix_shapes(keras, shapes)
 
 
-def _rewrite(loaded: Checkpoint) -> Checkpoint:
+def _rewrite(loaded: Checkpoint, card: Card, calibrate: Path | None) -> Checkpoint:
     """The checkpoint with what LCE is to be given; says what was rewritten."""
     from edgebnn_convert.rewrites import rewrite  # needs TensorFlow
+    from edgebnn_convert.rewrites.int8 import measure_ranges, quantize, split_activations
 
     rewritten = rewrite(loaded.keras)
     if rewritten is None:
+        if calibrate is not None:
+            raise ModelError("int8 needs a functional or sequential model, this one's layer calls are not known")
         print("not rewritten: the model is no functional or sequential one, its layers' calls are not known")
         return replace(loaded, given=loaded.keras)
     for change in rewritten.changes:
         print(f"rewrite: {change}" if change.done else f"no rewrite: {change}")
-    return replace(loaded, given=rewritten.model)
+    if calibrate is None:
+        return replace(loaded, given=rewritten.model)
+    with captured_stderr():
+        graph = split_activations(rewritten.after)
+    inputs = {name: tuple(size or 1 for size in value.shape) for name, value in graph.inputs.items()}
+    ranges = measure_ranges(graph, read_samples(calibrate, inputs, card.preprocess))
+    print(f"int8: {len(ranges)} values, their ranges from {calibrate}")
+    with captured_stderr():
+        return replace(loaded, given=quantize(graph, ranges).build())
 
 
 def _run_lce(loaded: Checkpoint) -> tuple[bytes, list[str]]:

@@ -114,6 +114,14 @@ class LayerGraph:
         self.calls.insert(self.calls.index(before), Call(self.own(layer), ((value,), {}), result, name))
         return result
 
+    def follow(self, layer: Any, value: Value, *, name: str, users: Sequence[Call] | None = None) -> None:
+        """Call `layer` on `value`; `users`, or all and the graph's outputs too, take the result instead."""
+        result = Value(value.shape, value.dtype)
+        self.replace(value, result, users=users)
+        source = self.producer(value)
+        at = 0 if source is None else self.calls.index(source) + 1
+        self.calls.insert(at, Call(self.own(layer), ((value,), {}), result, name))
+
     def replace(self, old: Value, new: Value, *, users: Sequence[Call] | None = None) -> None:
         """Let the calls in `users`, or all and the graph's outputs too, take `new` instead of `old`."""
         for call in self.calls if users is None else users:
