@@ -219,3 +219,11 @@ def case(name: str, build: Build) -> Case:
     if len(y.shape) != 4:
         return sketch.case(name)
     return sketch.case(name, sketch.conv(sketch.graph.quantize(y), Conv(affine="half", out=33)))
+
+
+def every_op() -> Case:
+    """All claimed forms side by side, behind the same two binary convolutions; each result is an output."""
+    sketch = Sketch(Draw("glue every op"))
+    x = sketch.graph.quantize(sketch.graph.input((1, 4, 5, CHANNELS)))
+    maps = [sketch.conv(x, Conv(affine="half", out=CHANNELS)) for _ in range(2)]
+    return sketch.case("glue-every-op", *(build(sketch, *maps) for build in CLAIMED.values()))

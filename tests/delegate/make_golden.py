@@ -1,4 +1,4 @@
-"""The golden core: 40 models with inputs and outputs, for machines where LCE does not install.
+"""The golden core: 41 models with inputs and outputs, for machines where LCE does not install.
 
     python -m tests.delegate.make_golden [DIRECTORY]
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import converted, grid, judge, lce
+from . import converted, glue, grid, judge, lce, oracle
 from .flatfile import input_arrays
 from .run_golden import GOLDEN
 
@@ -63,6 +63,7 @@ CONVERTED = (
     "converted-odd-channels",
     "converted-stem-and-heads",
 )
+GLUE = ("glue-every-op",)
 Golden = tuple[bytes, dict[str, judge.Array]]
 
 
@@ -80,6 +81,12 @@ def from_converter(name: str, models: Mapping[str, bytes]) -> Golden:
     return model, _arrays(inputs, lce.run(model, inputs, kernel=converted.lce_kernel(name)))
 
 
+def from_glue() -> Golden:
+    """(model, arrays) of the float ops that the delegate claims, by the numpy oracle."""
+    case = glue.every_op()
+    return judge.model(case), _arrays(case.inputs, oracle.run(case.graph, case.inputs))
+
+
 def _arrays(inputs: list[judge.Array], outputs: list[judge.Array]) -> dict[str, judge.Array]:
     named = {f"in{i}": value for i, value in enumerate(inputs)}
     return named | {f"out{i}": value for i, value in enumerate(outputs)}
@@ -89,6 +96,7 @@ def main(directory: Path = GOLDEN) -> None:
     """The command."""
     models = {name: converted.convert(name) for name in CONVERTED}
     golden = {name: from_grid(name) for name in GRID} | {name: from_converter(name, models) for name in CONVERTED}
+    golden |= {name: from_glue() for name in GLUE}
     directory.mkdir(parents=True, exist_ok=True)
     for stale in (path for path in directory.iterdir() if path.stem not in golden):
         stale.unlink()

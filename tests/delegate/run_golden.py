@@ -1,6 +1,6 @@
 """Runs the golden models under one stock runtime with the delegate; needs numpy, that runtime and edgebnn only.
 
-    python tests/delegate/run_golden.py --runtime ai_edge_litert|tflite_runtime|tensorflow [--kernel auto] [--threads N]
+    python tests/delegate/run_golden.py --runtime ai_edge_litert|tflite_runtime|tensorflow [--kernel auto] [--fuse 1] [--threads N]
 
 Prints each failure, then `N passed, M failed`; exit code 1 if any failed. The files: see make_golden.py.
 """
@@ -75,12 +75,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runtime", choices=list(RUNTIMES), default="ai_edge_litert")
     parser.add_argument("--kernel", choices=("auto", "avx2", "portable", "reference"), default="auto")
+    parser.add_argument("--fuse", type=int, choices=(0, 1), default=1)
     parser.add_argument("--threads", type=int, default=1, help="threads of the delegate")
     options = parser.parse_args()
     from edgebnn.delegate.loader import load_delegate
 
     interpreter = interpreter_class(options.runtime)
-    delegate = load_delegate(num_threads=options.threads, kernel=options.kernel)
+    delegate = load_delegate(num_threads=options.threads, kernel=options.kernel, fuse=options.fuse)
     models = sorted(GOLDEN.glob("*.tflite"))
     failures = {path.stem: reason for path in models if (reason := check(path, interpreter, delegate))}
     for name, reason in failures.items():

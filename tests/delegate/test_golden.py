@@ -20,10 +20,11 @@ from .run_golden import GOLDEN
 needs_lce = pytest.mark.skipif(lce.extension() is None, reason="larq-compute-engine is not installed")
 
 
+@pytest.mark.parametrize("fuse", [0, 1])
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("name", make_golden.GRID + make_golden.CONVERTED)
-def test_passes(name: str, kernel: str) -> None:
-    delegate = edgebnn.load_delegate(kernel=kernel)
+@pytest.mark.parametrize("name", make_golden.GRID + make_golden.CONVERTED + make_golden.GLUE)
+def test_passes(name: str, kernel: str, fuse: int) -> None:
+    delegate = edgebnn.load_delegate(kernel=kernel, fuse=fuse)
     assert not run_golden.check(GOLDEN / f"{name}.tflite", Interpreter, delegate)
 
 
@@ -31,14 +32,14 @@ def test_command() -> None:
     command = [sys.executable, run_golden.__file__, "--runtime", "ai_edge_litert", "--threads", "2"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert finished.stdout.splitlines()[-1] == "40 passed, 0 failed", finished.stderr
+    assert finished.stdout.splitlines()[-1] == "41 passed, 0 failed", finished.stderr
     assert finished.returncode == 0
 
 
-def test_forty_models_below_five_megabytes() -> None:
+def test_41_models_below_five_megabytes() -> None:
     files = list(GOLDEN.iterdir())
-    names = {*make_golden.GRID, *make_golden.CONVERTED}
-    assert len(names) == 40
+    names = {*make_golden.GRID, *make_golden.CONVERTED, *make_golden.GLUE}
+    assert len(names) == 41
     assert {path.stem for path in files} == names
     assert sum(path.stat().st_size for path in files) < 5_000_000
 
@@ -53,6 +54,10 @@ def test_grid_is_regenerated(name: str) -> None:
 @pytest.mark.parametrize("name", make_golden.CONVERTED)
 def test_converted_is_regenerated(name: str, converted_models: dict[str, bytes]) -> None:
     _equals_golden(name, make_golden.from_converter(name, converted_models))
+
+
+def test_glue_is_regenerated() -> None:
+    _equals_golden("glue-every-op", make_golden.from_glue())
 
 
 def _equals_golden(name: str, made: make_golden.Golden) -> None:
