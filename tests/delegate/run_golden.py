@@ -1,6 +1,7 @@
 """Runs the golden models under one stock runtime with the delegate; needs numpy, that runtime and edgebnn only.
 
-    python tests/delegate/run_golden.py --runtime ai_edge_litert|tflite_runtime|tensorflow [--kernel auto] [--fuse 1] [--threads N]
+    python tests/delegate/run_golden.py --runtime ai_edge_litert|tflite_runtime|tensorflow [--kernel K] [--fuse 0|1]
+        [--threads N]
 
 Prints each failure, then `N passed, M failed`; exit code 1 if any failed. The files: see make_golden.py.
 """
