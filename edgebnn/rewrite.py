@@ -23,7 +23,7 @@ def unpack(model: bytes) -> Any:
 
 
 def pack(model: Any, operators: Sequence[Any], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-    """A .tflite of these operators of `model`, with the tensors and buffers that they use; `model` stays as it is."""
+    """A .tflite of these operators of `model`, with the types, tensors and buffers they use; `model` stays as it is."""
     from ai_edge_litert import schema_py_generated as schema
     from flatbuffers import Builder
 
@@ -35,14 +35,15 @@ def pack(model: Any, operators: Sequence[Any], inputs: Sequence[int], outputs: S
 
     made = schema.ModelT()
     made.version, made.description = 3, "edgebnn"
-    made.operatorCodes = model.operatorCodes
+    codes = {code: place for place, code in enumerate(dict.fromkeys(operator.opcodeIndex for operator in operators))}
+    made.operatorCodes = [model.operatorCodes[code] for code in codes]
     made.buffers = [schema.BufferT()]
     main = schema.SubGraphT()
     main.name = "main"
     main.inputs = [places[i] for i in inputs]
     main.outputs = [places[i] for i in outputs]
     main.tensors = [_tensor(graph.tensors[index], model, made) for index in places]
-    main.operators = [_operator(operator, places) for operator in operators]
+    main.operators = [_operator(operator, places, codes) for operator in operators]
     made.subgraphs = [main]
     builder = Builder(1 << 16)
     builder.Finish(made.Pack(builder), file_identifier=IDENTIFIER)
@@ -69,8 +70,9 @@ def _tensor(tensor: Any, model: Any, made: Any) -> Any:
     return moved
 
 
-def _operator(operator: Any, places: dict[int, int]) -> Any:
+def _operator(operator: Any, places: dict[int, int], codes: dict[int, int]) -> Any:
     moved = copy.copy(operator)
+    moved.opcodeIndex = codes[operator.opcodeIndex]
     moved.inputs = [places[int(i)] if i >= 0 else -1 for i in operator.inputs]
     moved.outputs = [places[int(i)] for i in operator.outputs]
     moved.intermediates = None

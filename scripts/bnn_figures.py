@@ -33,7 +33,7 @@ from edgebnn.training.optimizers import ShiftAdaMaxStep, glorot_scale
 from edgebnn.training.rates import exponential
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 FOLDER = Path(__file__).parent.parent / "docs/figures"
 FIGURES: dict[str, Callable[[], Any]] = {}

@@ -3,6 +3,7 @@
     LceQuantize, LceDequantize   dropped: a float network has no sign
     LceBconv2d                   CONV_2D, weights sign * multiplier, bias, the fused activation behind them
     LceBMaxPool2d                MAX_POOL_2D
+    QUANTIZE, DEQUANTIZE         dropped; int8 operators become float32, their constants what they stand for
     every other operator         as it is
 
 A twin's results mean nothing. It is never slower than a float network of that topology: batch normalization costs it
@@ -12,6 +13,7 @@ nothing, also where the original applies it behind the activation, and SAME pads
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 from edgebnn import bits, rewrite
 from edgebnn.errors import MissingExtraError, ModelError
 from edgebnn.inspection.graph import Network, Operator, bitpacked_channels, parse
+from edgebnn_convert.difference import Array
 from edgebnn_convert.quiet import captured_stderr
 from edgebnn_convert.samples import draw_samples
 
@@ -26,16 +29,17 @@ _FLOAT32 = 0  # the schema's TensorType
 
 
 def float_twin(model: bytes) -> bytes:
-    """The float32 twin; ModelError when the model is damaged, or has int8 activations."""
+    """The float32 twin, inputs and outputs in the model's order; ModelError when the model is damaged."""
     network = parse(model)
-    _check_float(network)
+    _check_types(network)
     return _Twin(rewrite.unpack(model), network).make()
 
 
-def int8_twin(model: bytes) -> bytes:
+def int8_twin(model: bytes, samples: Sequence[Sequence[Array]] | None = None) -> bytes:
     """The int8 twin, int8 input and output too: the float twin after TFLite's post-training quantization.
 
-    Calibrated on random inputs. MissingExtraError where the runtime has no quantizer.
+    `samples` are float32 arrays in the order of the inputs, random ones by default: they set the ranges, not the speed.
+    MissingExtraError where the runtime has no quantizer.
     """
     content = float_twin(model)
     try:
@@ -44,29 +48,29 @@ def int8_twin(model: bytes) -> bytes:
         raise MissingExtraError(
             "the int8 twin needs the quantizer of ai-edge-litert 2: `pip install -U ai-edge-litert`"
         ) from None
-    samples = draw_samples(parse(content))
+    fed = [list(sample) for sample in samples or [sample.arrays for sample in draw_samples(parse(content))]]
     try:
         with captured_stderr():
             quantizer = CalibrationWrapper(content, [], [])
-            quantizer.Prepare([list(array.shape) for array in samples[0].arrays])
-            for sample in samples:
-                quantizer.FeedTensor(sample.arrays)
+            quantizer.Prepare([list(array.shape) for array in fed[0]])
+            for arrays in fed:
+                quantizer.FeedTensor(arrays)
             int8, int32 = np.dtype(np.int8).num, np.dtype(np.int32).num
             return bytes(quantizer.QuantizeModel(int8, int8, True, int8, int32, False, False))
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"TFLite cannot quantize the float twin: {' '.join(str(error).split())}") from error
 
 
-def _check_float(network: Network) -> None:
+def _check_types(network: Network) -> None:
     tensors = network.main.tensors
     for operator in network.main.operators:
         if not operator.is_lce:
             continue
         types = {tensors[i].dtype for i in (operator.inputs[0], operator.outputs[0])}
-        if not types <= {"float32", "int32"}:
+        if not types <= {"float32", "int32", "int8"}:
             raise ModelError(
-                f"twins are made of models with float32 activations, {operator.name} {operator.index} has "
-                f"{', '.join(sorted(types - {'int32'}))}: convert the network without fake quantization and bench that"
+                f"twins are made of models with float32 or int8 activations, {operator.name} {operator.index} has "
+                f"{', '.join(sorted(types - {'int32'}))}: bench a model without it"
             )
 
 
@@ -83,9 +87,10 @@ class _Twin:
         self._alias: dict[int, int] = {}
 
     def make(self) -> bytes:
+        self._make_float()
         operators = []
         for operator, packed in zip(self._network.main.operators, self._graph.operators, strict=True):
-            if operator.name in ("LceQuantize", "LceDequantize"):
+            if operator.name in ("LceQuantize", "LceDequantize", "QUANTIZE", "DEQUANTIZE"):
                 self._alias[operator.outputs[0]] = self._source(operator.inputs[0])
                 continue
             packed.inputs = [self._source(i) for i in operator.inputs]
@@ -97,6 +102,21 @@ class _Twin:
             operators.append(packed)
         graph = self._network.main
         return rewrite.pack(self._model, operators, graph.inputs, [self._source(i) for i in graph.outputs])
+
+    def _make_float(self) -> None:
+        """Integers with scales become the float32 they stand for."""
+        for tensor in self._network.main.tensors:
+            packed = self._graph.tensors[tensor.index]
+            if not tensor.scales or tensor.dtype not in ("int8", "uint8", "int16", "int32"):
+                continue
+            if tensor.data is not None:
+                shape = np.ones(len(tensor.shape), np.int64)
+                if len(tensor.scales) > 1:
+                    shape[packed.quantization.quantizedDimension] = -1
+                scale, zero = (np.asarray(x, np.float64).reshape(shape) for x in (tensor.scales, tensor.zero_points))
+                values = ((tensor.value().astype(np.float64) - zero) * scale).astype("<f4")
+                packed.buffer = rewrite.put_constant(self._model, values.tobytes())
+            packed.type, packed.quantization = _FLOAT32, None
 
     def _source(self, tensor: int) -> int:
         return self._alias.get(tensor, tensor)

@@ -3,10 +3,13 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from edgebnn_convert import peers
+from edgebnn_convert.slices import computed_tensors, expose
 from edgebnn_convert.twins import float_twin, int8_twin
 
 from edgebnn.bench import OURS, OURS_ARRAYS, LiteRt, draw_inputs
@@ -121,12 +124,62 @@ def test_the_int8_twin_is_int8_from_end_to_end() -> None:
     assert {tensors[o.inputs[0]].dtype for o in twin.main.operators if o.name == "CONV_2D"} == {"int8"}
 
 
-def test_int8_models_have_no_twins() -> None:
+def test_bools_have_no_twins() -> None:
     graph = Graph()
-    x = graph.input((1, 4, 4, 32), "int8", scale=0.1, zero_point=3)
-    graph.output(graph.dequantize(graph.quantize(x)))
-    with pytest.raises(ModelError, match=r"LceQuantize 0 has int8: convert .* without fake quantization"):
+    graph.output(graph.quantize(graph.input((1, 4, 4, 32), "bool")))
+    with pytest.raises(ModelError, match="LceQuantize 0 has bool"):
         float_twin(to_bytes(graph))
+
+
+@pytest.mark.parametrize("kind", ["residual", "chain", "flat", "series", "two_inputs", "sequential", "int8"])
+def test_twins_of_any_topology(kind: str, converted: Callable[[str], Path], delegate: None) -> None:
+    """Residual, two outputs, dense, one-dimensional, two inputs, int8: same ends, no binary operator, and it runs."""
+    model = converted(kind).read_bytes()
+    original = parse(model)
+    for twin, dtype in ((float_twin(model), "float32"), (int8_twin(model), "int8")):
+        network = parse(twin)
+        tensors = network.main.tensors
+        assert not any(operator.custom for operator in network.main.operators)
+        assert "DEQUANTIZE" not in {operator.name for operator in network.main.operators}
+        assert {tensors[i].dtype for i in (*network.main.inputs, *network.main.outputs)} == {dtype}
+        for ends, wanted in (
+            (network.main.inputs, original.main.inputs),
+            (network.main.outputs, original.main.outputs),
+        ):
+            assert [tensors[i].shape for i in ends] == [original.main.tensors[i].shape for i in wanted]
+        runner = LiteRt("twin", twin, num_threads=1, delegate=None)
+        outputs = runner.run(draw_inputs(network))
+        assert all(np.isfinite(output).all() for output in outputs)
+    convolutions = sum(operator.name == "LceBconv2d" for operator in original.main.operators)
+    names = [operator.name for operator in parse(float_twin(model)).main.operators]
+    assert names.count("CONV_2D") - [operator.name for operator in original.main.operators].count("CONV_2D") == (
+        convolutions
+    )
+
+
+def test_the_float_twin_of_int8_operators_computes_the_same(converted: Callable[[str], Path], delegate: None) -> None:
+    """In front of the first sign, to the rounding of int8."""
+    model = converted("int8").read_bytes()
+    network = parse(model)
+    first = next(operator for operator in network.main.operators if operator.name == "CONV_2D")
+    output = network.main.tensors[first.outputs[0]]
+    assert output.dtype == "int8"
+    front, twin_front = expose(model, network), expose(float_twin(model), parse(float_twin(model)))
+    x = np.random.default_rng(0).normal(size=(1, 16, 16, 3)).astype(np.float32)
+    values = dict(zip(computed_tensors(network), run(front, [x], binary=True), strict=True))
+    want = (values[output.index].astype(np.float32) - output.zero_points[0]) * output.scales[0]
+    twin = parse(float_twin(model))
+    got = run(twin_front, [x], binary=False)[0]
+    assert twin.main.operators[0].name == "CONV_2D"
+    assert np.abs(np.clip(got, want.min(), want.max()) - want).max() <= 8 * output.scales[0]
+
+
+def test_samples_set_the_ranges_of_the_int8_twin() -> None:
+    model = convolution()
+    x = plus_minus(1, 9, 8, 40)
+    narrow, wide = (parse(int8_twin(model, [[x * factor]])) for factor in (1, 10))
+    scales = [net.main.tensors[net.main.inputs[0]].scales[0] for net in (narrow, wide)]
+    assert scales[1] == pytest.approx(10 * scales[0], rel=1e-3)
 
 
 def test_damaged_models_have_no_twins() -> None:
