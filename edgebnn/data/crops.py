@@ -5,7 +5,7 @@ Everything random is drawn from the generator that is passed in, so that a crop 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -46,6 +46,8 @@ class Crops(pydantic.BaseModel):
     least_scale: Annotated[float, Field(gt=0, le=1, description="pictures are shrunk at most to this")] = 0.3
     most_scale: Annotated[float, Field(ge=1, description="and enlarged at most by this")] = 2.2
     aspect: Annotated[Share, Field(description="width is stretched by up to 1 + this, or shrunk")] = 0.12
+    tilted: Annotated[Share, Field(description="crops that are turned")] = 0
+    most_tilt: Annotated[float, Field(gt=0, le=90, description="by up to this to either side, degrees")] = 25
     flip: Share = 0.5
     colour: Annotated[Share, Field(description="brightness, contrast, saturation and tint change")] = 0.7
     grey: Share = 0.1
@@ -121,15 +123,29 @@ class Cutter:
             place = random.uniform(margin, 1 - margin)
         stretch = np.exp(random.uniform(-1, 1) * np.log1p(how.aspect) / 2)
         scale_x, scale_y = scale * stretch, scale / stretch
-        left, top = round(x - place[0] * side / scale_x), round(y - place[1] * side / scale_y)
-        across, down = max(round(side / scale_x), 1), max(round(side / scale_y), 1)
-        smooth = across > 2 * side or random.random() < 0.5  # devices shrink by less than half without averaging
-        crop = _cut_window(image, left, top, across, down, side, pad=how.pad, smooth=smooth)
-        zoom = np.array([side / across, side / down] * 2, np.float32)
+        tilt = random.uniform(-how.most_tilt, how.most_tilt) if how.tilted and random.random() < how.tilted else 0.0
+        # A turned crop is cut out of a larger upright one, in which its middle is the middle.
+        sine, cosine = np.sin(np.radians(tilt)), np.cos(np.radians(tilt))
+        whole = int(np.ceil(side * (cosine + abs(sine))))
+        shift = _turn((place - 0.5) * side, sine, cosine) + whole / 2
+        left, top = round(x - shift[0] / scale_x), round(y - shift[1] / scale_y)
+        across, down = max(round(whole / scale_x), 1), max(round(whole / scale_y), 1)
+        smooth = across > 2 * whole or random.random() < 0.5  # devices shrink by less than half without averaging
+        crop = _cut_window(image, left, top, across, down, whole, pad=how.pad, smooth=smooth)
+        zoom = np.array([whole / across, whole / down] * 2, np.float32)
         boxes = (item.boxes + np.concatenate([np.zeros_like(item.boxes[:, :2]), item.boxes[:, :2]], axis=1)) - np.array(
             [left, top] * 2, np.float32
         )
         boxes = (boxes * zoom).astype(np.float32)
+        if tilt:
+            # Output pixel p shows pixel _turn(p - side / 2) + whole / 2; OpenCV counts from pixels' centres.
+            back = np.array([[cosine, -sine], [sine, cosine]])
+            offset = whole / 2 - 0.5 - back @ np.full(2, side / 2 - 0.5)
+            matrix = np.concatenate([back, offset[:, None]], axis=1)
+            crop = cv2.warpAffine(
+                crop, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=(how.pad,) * 3
+            )
+            boxes = _turn_boxes(boxes - np.float32(whole / 2), -sine, cosine) + np.float32(side / 2)
         mask = item.ignore
         if random.random() < how.flip:
             crop = crop[:, ::-1]
@@ -164,6 +180,21 @@ class Cutter:
         if blur < how.blur:
             out = cv2.GaussianBlur(out, (0, 0), random.uniform(0.5, 1.4))
         return np.ascontiguousarray(out)
+
+
+def _turn(points: npt.NDArray[Any], sine: float, cosine: float) -> npt.NDArray[Any]:
+    """Points (..., 2) turned about the origin, from the x axis towards the y axis."""
+    x, y = points[..., 0], points[..., 1]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+
+
+def _turn_boxes(boxes: Boxes, sine: float, cosine: float) -> Boxes:
+    """Boxes (n, 4) as x1, y1, x2, y2 around the turned ellipses that they are around: faces are rounder than boxes."""
+    centre = _turn((boxes[:, :2] + boxes[:, 2:]) / 2, sine, cosine)
+    across, down = ((boxes[:, 2:] - boxes[:, :2]) / 2).T
+    half = np.stack([np.hypot(cosine * across, sine * down), np.hypot(sine * across, cosine * down)], axis=1)
+    turned: Boxes = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    return turned
 
 
 def _cut_window(

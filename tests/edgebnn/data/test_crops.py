@@ -11,11 +11,15 @@ from edgebnn.data.pictures import Labelled, Pictures, read_rgb
 PLAIN = {"colour": 0, "grey": 0, "blur": 0, "least_visible": 0, "least_side": 0}
 
 
-def make(folder: Path, faces: list[list[float]], *, name: str = "a", ignore: list[bool] | None = None) -> Labelled:
-    """A grey picture of 200x160 in which each face is a red rectangle."""
+def make(
+    folder: Path, faces: list[list[float]], *, name: str = "a", ignore: list[bool] | None = None, oval: bool = False
+) -> Labelled:
+    """A grey picture of 200x160 in which each face is a red rectangle or ellipse."""
     picture = np.full((160, 200, 3), 90, np.uint8)
+    across, down = np.meshgrid(np.arange(200) + 0.5, np.arange(160) + 0.5)
     for x, y, w, h in faces:
-        picture[int(y) : int(y + h), int(x) : int(x + w)] = (0, 0, 255)  # BGR
+        from_middle = abs(across - x - w / 2) / w * 2, abs(down - y - h / 2) / h * 2
+        picture[np.hypot(*from_middle) < 1 if oval else np.maximum(*from_middle) < 1] = (0, 0, 255)  # BGR
     cv2.imwrite(str(folder / f"{name}.png"), picture)
     boxes = np.array(faces, np.float32).reshape(-1, 4)
     return Labelled(folder / f"{name}.png", boxes, np.array(ignore or [False] * len(faces), bool))
@@ -25,9 +29,18 @@ def cutter(labelled: list[Labelled], **how: object) -> Cutter:
     return Cutter(Pictures(labelled, cache_mb=10), Crops.model_validate(PLAIN | how))
 
 
-@pytest.mark.parametrize("how", [{"mosaic": 0}, {"mosaic": 1}, {"mosaic": 0, "anywhere": 1, "negatives": 0}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"mosaic": 0},
+        {"mosaic": 1},
+        {"mosaic": 0, "anywhere": 1, "negatives": 0},
+        {"mosaic": 0, "tilted": 1, "most_tilt": 60},
+        {"mosaic": 1, "tilted": 1, "most_tilt": 30},
+    ],
+)
 def test_boxes_lie_where_the_faces_are(tmp_path: Path, how: dict[str, float]) -> None:
-    source = cutter([make(tmp_path, [[60, 40, 48, 60]])], **how)
+    source = cutter([make(tmp_path, [[60, 40, 40, 64]], oval="tilted" in how)], **how)
     seen = 0
     for seed in range(60):
         image, boxes, mask = source.cut(np.random.default_rng(seed), 128, Sides(smallest=16, largest=120))
@@ -38,7 +51,9 @@ def test_boxes_lie_where_the_faces_are(tmp_path: Path, how: dict[str, float]) ->
         for x, y, side in cells:
             part = red[y : y + side, x : x + side]
             own = [b for b in boxes if x <= b[0] < x + side and y <= b[1] < y + side]
-            if part.sum() > 30:
+            # An ellipse that is cut off does not reach as far as its box.
+            cut_off = part[[0, -1]].any() or part[:, [0, -1]].any()
+            if part.sum() > 30 and not ("tilted" in how and cut_off):
                 left, top, width, height = cv2.boundingRect(part)
                 assert len(own) == 1
                 np.testing.assert_allclose(own[0] - [x, y, x, y], [left, top, left + width, top + height], atol=2.0)
@@ -53,6 +68,16 @@ def test_faces_are_brought_to_the_sides_asked_for(tmp_path: Path) -> None:
         _, boxes, _ = source.cut(np.random.default_rng(seed), 128, Sides(smallest=30, largest=60))
         sides.append((boxes[:, 2:] - boxes[:, :2]).max())
     assert min(sides) > 28 and max(sides) < 62 and np.std(sides) > 5
+
+
+def test_tilted_faces_stand_where_they_would_upright_and_no_corner_is_empty(tmp_path: Path) -> None:
+    labelled = [make(tmp_path, [[80, 60, 30, 30]], oval=True)]
+    upright, tilted = (cutter(labelled, mosaic=0, anywhere=0, negatives=0, aspect=0, flip=0, tilted=t) for t in (0, 1))
+    for source in (upright, tilted):
+        for seed in range(40):
+            image, (box,), _ = source.cut(np.random.default_rng(seed), 64, Sides(smallest=40, largest=40))
+            assert box[2] - box[0] == pytest.approx(40, abs=5) and box[3] - box[1] == pytest.approx(40, abs=5)
+            assert (image[[0, 0, -1, -1], [0, -1, 0, -1]] != source.how.pad).any(axis=1).all()
 
 
 def test_small_cut_and_ignored_faces_are_masked(tmp_path: Path) -> None:
