@@ -109,13 +109,18 @@ def convert(
 def verify(
     model: ModelFile,
     checkpoint: Annotated[Path | None, typer.Option(help="compare with this Keras checkpoint too")] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="with --checkpoint, the samples of convert --int8")
+    ] = None,
 ) -> None:
     """Compare every implementation of a model: Keras, LCE's interpreter, the delegate."""
     if checkpoint is not None:
         _train_extra("verify --checkpoint")
+    elif calibrate is not None:
+        raise typer.BadParameter("expected --checkpoint beside it, got none", param_hint="--calibrate")
     from edgebnn_convert.verify import verify as run
 
-    run(model, checkpoint=checkpoint)
+    run(model, checkpoint=checkpoint, calibrate=calibrate)
 
 
 @app.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,11 +11,10 @@ import edgebnn
 from edgebnn.card import Card, parse_card
 from edgebnn.errors import ModelError
 from edgebnn.inspection.graph import Network, parse
-from edgebnn_convert.calibration import read_samples
-from edgebnn_convert.checkpoint import Checkpoint, Shape, checkpoint_sha256, first_line, fix_shapes, load_checkpoint
+from edgebnn_convert.checkpoint import Checkpoint, checkpoint_sha256, first_line, load_checkpoint
 from edgebnn_convert.embed import embed_card
-from edgebnn_convert.keras_parity import rename_inputs
 from edgebnn_convert.order import restore_order
+from edgebnn_convert.prepare import prepare
 from edgebnn_convert.quiet import captured_stderr
 from edgebnn_convert.verify import compare_all
 
@@ -42,10 +40,7 @@ def convert(checkpoint: Path, output: Path, *, card: Path | None, calibrate: Pat
         raise ModelError(f"{checkpoint} changed while it was read: convert it again")
     if stated.training.checkpoint_sha256 not in ("", digest):
         print("note: the card was written for another checkpoint, its metrics may not be those of this one")
-    if loaded.keras is not None and not loaded.is_saved_model:
-        loaded = _rewrite(Checkpoint(loaded.path, _build(loaded, stated), None), stated, calibrate)
-    elif calibrate is not None:
-        raise ModelError(f"int8 needs Keras layers, {checkpoint} is a SavedModel: save it as .keras or .h5")
+    loaded = prepare(loaded, stated, calibrate)
     content, diagnostics = _run_lce(loaded)
     for line in diagnostics:
         print(f"LCE: {line}")
@@ -79,40 +74,6 @@ def _find_card(checkpoint: Path, card: Path | None) -> Card:
         return parse_card(text)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-
-
-def _build(loaded: Checkpoint, card: Card) -> object:
-    """The Keras model at batch 1 and the card's picture size."""
-    keras = loaded.keras
-    shapes: dict[str, Shape] = {}
-    if card.preprocess is not None and len(getattr(keras, "inputs", None) or []) == 1:
-        channels = keras.inputs[0].shape[-1]  # type: ignore[union-attr]
-        shapes = rename_inputs(keras, {"": (1, card.preprocess.height, card.preprocess.width, channels)})
-    return fix_shapes(keras, shapes)
-
-
-def _rewrite(loaded: Checkpoint, card: Card, calibrate: Path | None) -> Checkpoint:
-    """The checkpoint with what LCE is to be given; says what was rewritten."""
-    from edgebnn_convert.rewrites import rewrite  # needs TensorFlow
-    from edgebnn_convert.rewrites.int8 import measure_ranges, quantize, split_activations
-
-    rewritten = rewrite(loaded.keras)
-    if rewritten is None:
-        if calibrate is not None:
-            raise ModelError("int8 needs a functional or sequential model, this one's layer calls are not known")
-        print("not rewritten: the model is no functional or sequential one, its layers' calls are not known")
-        return replace(loaded, given=loaded.keras)
-    for change in rewritten.changes:
-        print(f"rewrite: {change}" if change.done else f"no rewrite: {change}")
-    if calibrate is None:
-        return replace(loaded, given=rewritten.model)
-    with captured_stderr():
-        graph = split_activations(rewritten.after)
-    inputs = {name: tuple(size or 1 for size in value.shape) for name, value in graph.inputs.items()}
-    ranges = measure_ranges(graph, read_samples(calibrate, inputs, card.preprocess))
-    print(f"int8: {len(ranges)} values, their ranges from {calibrate}")
-    with captured_stderr():
-        return replace(loaded, given=quantize(graph, ranges).build())
 
 
 def _run_lce(loaded: Checkpoint) -> tuple[bytes, list[str]]:

@@ -42,20 +42,26 @@ def check_checkpoint(
     from edgebnn_convert.rewrites import rewrite
 
     rewritten = rewrite(keras)
-    if rewritten is None or not rewritten.is_changed:
-        return [_check_model("Keras", checkpoint.given or keras, network, traced, samples, reference.name, tolerance)]
-    rows = [_check_rewritten(rewritten, network, samples)]
-    given = checkpoint.given or rewritten.model
+    changed = rewritten is not None and rewritten.is_changed
+    rows = [_check_rewritten(rewritten, network, samples)] if rewritten is not None and changed else []
+    given, source = checkpoint.given, "rewritten" if changed else "Keras"
+    if given is None:
+        given = rewritten.model if rewritten is not None else keras
+    elif tolerance is INT8:
+        source += ", int8"
     try:
-        rows.append(_check_model("rewritten", given, network, traced, samples, reference.name, tolerance))
+        return [*rows, _check_model(source, given, network, traced, samples, reference.name, tolerance)]
     except ParityError as error:
         if checkpoint.given is not None:
             raise
+        if tolerance is INT8:
+            raise ParityError(f"{error}; if it was converted with --int8, give its samples: --calibrate DIR") from None
+        if not changed:
+            raise
         try:  # a file that was converted without rewrites
-            rows = [_check_model("Keras", keras, network, traced, samples, reference.name, tolerance)]
+            return [_check_model("Keras", keras, network, traced, samples, reference.name, tolerance)]
         except ParityError:
             raise error from None
-    return rows
 
 
 def _check_model(

@@ -12,18 +12,22 @@ from edgebnn_convert.checkpoint import Checkpoint, load_checkpoint
 from edgebnn_convert.interpreters import Engine, Lce, Stock, lce_limit
 from edgebnn_convert.keras_parity import check_checkpoint
 from edgebnn_convert.parity import Parity, check_parity
+from edgebnn_convert.prepare import prepare
 from edgebnn_convert.samples import draw_samples
 
 
-def verify(model: Path, *, checkpoint: Path | None) -> None:
+def verify(model: Path, *, checkpoint: Path | None, calibrate: Path | None = None) -> None:
     """Compare every implementation of `model`, a file or a packaged name, and print a table.
 
     Without a checkpoint, LCE against the delegate; where LCE is not installed, the delegate's reference kernels against
-    its best ones. ParityError names the first operator that differs and by how much.
+    its best ones. A model that was converted to int8 is compared with its checkpoint on the same samples, in
+    `calibrate`. ParityError names the first operator that differs and by how much.
     """
     name, content = read_model(model)
     card = read_card(content)
     loaded = None if checkpoint is None else load_checkpoint(checkpoint)
+    if loaded is not None and calibrate is not None:
+        loaded = prepare(loaded, card or Card(task="tensors", name="model"), calibrate)
     compare_all(name, content, card, loaded)
 
 

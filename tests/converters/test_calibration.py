@@ -75,3 +75,6 @@ def test_the_options_belong_together(option: list[str], capsys: Any) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(["convert", "best.keras", "-o", "out.tflite", *option])
     assert end.value.code == 2 and "together" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        cli.main(["verify", "face", "--calibrate", "folder"])
+    assert end.value.code == 2 and "expected --checkpoint" in capsys.readouterr().err

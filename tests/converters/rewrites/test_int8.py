@@ -10,11 +10,12 @@ from edgebnn_convert.convert import convert
 from edgebnn_convert.quiet import captured_stderr
 from edgebnn_convert.rewrites.graph import LayerGraph, read
 from edgebnn_convert.rewrites.int8 import SOFT_RANGE, best_range, measure_ranges, places, quantize, split_activations
+from edgebnn_convert.verify import verify
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgebnn
-from edgebnn.errors import ModelError
+from edgebnn.errors import ModelError, ParityError
 from edgebnn.inspection.graph import parse
 from tests.converters.rewrites.models import conv, layers, settle, through
 
@@ -113,6 +114,13 @@ def test_what_is_not_binary_becomes_int8(delegate: None, tmp_path: Path, capsys:
         assert set(types[name]) == {"int8"}, name
     assert set(types["LceBconv2d"]) == {"int32", "float32", "int8"}
     assert {tensors[i].dtype for i in (*network.main.inputs, *network.main.outputs)} == {"float32"}
+    verify(tmp_path / "int8.tflite", checkpoint=tmp_path / "best.keras", calibrate=tmp_path / "samples")
+    assert "Keras, int8 = LCE" in capsys.readouterr().out
+    model.get_layer("mix").kernel.assign(-model.get_layer("mix").kernel)
+    model.save(tmp_path / "other.keras")
+    with pytest.raises(ParityError, match="give its samples: --calibrate DIR"):
+        verify(tmp_path / "int8.tflite", checkpoint=tmp_path / "other.keras")
+    model.get_layer("mix").kernel.assign(-model.get_layer("mix").kernel)
     x = samples(1)[0]["image"]
     assert np.abs(edgebnn.Model(tmp_path / "int8.tflite").run(x)[0] - model(x)).max() < 0.15
 
