@@ -93,6 +93,7 @@ class Averaged(Classification):
     momentum = 0.99
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As the task itself, with what this experiment adds."""
         super().__init__(*arguments, **options)
         self.averages = [tf.Variable(weight) for weight in self.network.trainable_variables]
 
@@ -122,6 +123,7 @@ class Flipped(Classification):
     threshold, gamma = 1e-7, 1e-3
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As the task itself, with what this experiment adds."""
         super().__init__(*arguments, **options)
         for layer in self.network.layers:
             if hasattr(layer, "kernel"):
@@ -233,7 +235,7 @@ def render() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for mark, lines in (("paper", paper), ("later", later), ("versions", [note.strip() + "."])):
         block = f"<!-- {mark}: made by scripts/bnn_table.py -->\n" + "\n".join(lines) + f"\n<!-- end of {mark} -->"
-        text, count = re.subn(rf"<!-- {mark}: .*?<!-- end of {mark} -->", lambda _: block, text, flags=re.DOTALL)
+        text, count = re.subn(rf"<!-- {mark}: .*?<!-- end of {mark} -->", lambda _, block=block: block, text, flags=re.DOTALL)
         if count != 1:
             sys.exit(f"expected one place for {mark} in {PAGE}, found {count}")
     PAGE.write_text(text, encoding="utf-8")
