@@ -235,7 +235,9 @@ def render() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for mark, lines in (("paper", paper), ("later", later), ("versions", [note.strip() + "."])):
         block = f"<!-- {mark}: made by scripts/bnn_table.py -->\n" + "\n".join(lines) + f"\n<!-- end of {mark} -->"
-        text, count = re.subn(rf"<!-- {mark}: .*?<!-- end of {mark} -->", lambda _, block=block: block, text, flags=re.DOTALL)
+        text, count = re.subn(
+            rf"<!-- {mark}: .*?<!-- end of {mark} -->", lambda _, block=block: block, text, flags=re.DOTALL
+        )
         if count != 1:
             sys.exit(f"expected one place for {mark} in {PAGE}, found {count}")
     PAGE.write_text(text, encoding="utf-8")
