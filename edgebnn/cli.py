@@ -64,12 +64,15 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run folder's last checkpoint")] = False,
     init_from: Annotated[Path | None, typer.Option("--init-from", help="start from a checkpoint's weights")] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="a minute's run that proves the path works")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="the same result from every run on a machine; slower on GPUs")
+    ] = False,
 ) -> None:
     """Train a network; needs the extra [train]."""
     _train_extra("train")
     from edgebnn.training.run import train as run
 
-    run(recipe, data=data or [], out=out, resume=resume, init_from=init_from, smoke=smoke)
+    run(recipe, data=data or [], out=out, resume=resume, init_from=init_from, smoke=smoke, deterministic=deterministic)
 
 
 @app.command()

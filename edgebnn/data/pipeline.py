@@ -23,10 +23,10 @@ from edgebnn.data.targets import Range, assign
 
 @dataclass(frozen=True)
 class Shape:
-    """One kind of batch: `batch` crops of `side` pixels with faces of `sides`."""
+    """One kind of batch: crops of `side` pixels with faces of `sides`; `share` says which of them are made here."""
 
     side: int
-    batch: int
+    share: range
     sides: Sides
 
 
@@ -38,9 +38,9 @@ def shape_at(step: int, shapes: Sequence[Shape], every: int) -> Shape:
 def make_batch(
     cutter: Cutter, ranges: Sequence[Range], shape: Shape, *, seed: int, step: int
 ) -> tuple[Image, npt.NDArray[np.float32]]:
-    """Crops (batch, side, side, 3) and targets (batch, cells, 6) of one step: a function of seed and step."""
+    """Crops (share, side, side, 3) and targets (share, cells, 6) of one step: a function of seed, step and share."""
     images, targets = [], []
-    for index in range(shape.batch):
+    for index in shape.share:
         random = np.random.default_rng((seed, step, index))
         image, boxes, mask = cutter.cut(random, shape.side, shape.sides)
         images.append(image)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,13 +45,3 @@ class WeightAverage:
         self.count = count
         for value, weight in zip(self._values, weights, strict=True):
             value.assign(weight)
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The network has the averaged weights here, and its own again afterwards."""
-        own = self.network.get_weights()
-        self.network.set_weights(self.weights)
-        try:
-            yield
-        finally:
-            self.network.set_weights(own)

@@ -3,6 +3,7 @@
 last.npz      everything a run needs to go on exactly: weights, optimizer, step, history
 best.keras    the network of the best epoch, with its card.json
 metrics.csv   one row an epoch
+report.html   all of it to look at, written when a run ends or is interrupted
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from edgebnn.errors import DataError
 
 FORMAT = 1
+_HEAD = ("step", "best", "fingerprint", "history", "running", "averaged", "health", "warnings")
 
 
 @dataclass
@@ -37,6 +39,11 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     running: list[float] = field(default_factory=list)
     averaged: int = 0
+    health: list[list[dict[str, Any]]] = field(default_factory=list)
+    """`LayerHealth.as_json` of each binary layer, for each epoch"""
+    warnings: list[str] = field(default_factory=list)
+    signs: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    """`signs_of` the network after the last epoch"""
     weights: list[npt.NDArray[Any]] = field(default_factory=list)
     optimizer: list[npt.NDArray[Any]] = field(default_factory=list)
     average: list[npt.NDArray[Any]] = field(default_factory=list)
@@ -69,10 +76,11 @@ def write_csv(file: Path, rows: list[dict[str, float]]) -> None:
 
 def save_state(file: Path, state: State) -> None:
     """Write `state` atomically."""
-    head = {name: getattr(state, name) for name in ("step", "best", "fingerprint", "history", "running", "averaged")}
+    head = {name: getattr(state, name) for name in _HEAD}
     arrays = {f"weight{i:04d}": array for i, array in enumerate(state.weights)}
     arrays |= {f"optimizer{i:04d}": array for i, array in enumerate(state.optimizer)}
     arrays |= {f"average{i:04d}": array for i, array in enumerate(state.average)}
+    arrays |= {f"signs:{name}": array for name, array in state.signs.items()}
     text = np.frombuffer(json.dumps({"format": FORMAT, **head}).encode(), np.uint8)
 
     def write(partial: Path) -> None:
@@ -91,10 +99,11 @@ def load_state(file: Path) -> State:
             weights = [stored[name] for name in names if name.startswith("weight")]
             optimizer = [stored[name] for name in names if name.startswith("optimizer")]
             average = [stored[name] for name in names if name.startswith("average")]
+            signs = {name.removeprefix("signs:"): stored[name] for name in names if name.startswith("signs:")}
     except FileNotFoundError:
         raise DataError(f"{file} does not exist: there is no run to go on with, leave --resume out") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{file} is damaged ({error}): start anew with another --out") from None
     if head.pop("format", None) != FORMAT:
         raise DataError(f"{file} was written by another version of edgebnn: start anew with another --out")
-    return State(**head, weights=weights, optimizer=optimizer, average=average)
+    return State(**head, signs=signs, weights=weights, optimizer=optimizer, average=average)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -24,8 +25,13 @@ from edgebnn.training.classification_recipe import ClassificationRecipe
 from edgebnn.training.optimizers import make_optimizer
 from edgebnn.training.provenance import versions
 from edgebnn.training.rates import exponential
+from edgebnn.training.task import Example
+from edgebnn.training.workers import Workers
 
 VALIDATION_BATCH = 100
+PROBE_PICTURES = 64
+SHOWN_PICTURES = 24
+SHOWN_SIDE = 96  # pixels
 
 
 def classification_loss(scores: Any, labels: Any, *, kind: str) -> Any:
@@ -45,26 +51,32 @@ class Classification:
 
     losses: tuple[str, ...] = ("loss", "train_accuracy")
 
-    def __init__(self, recipe: ClassificationRecipe, examples: ExampleSet, *, data: tuple[str, ...]) -> None:
+    def __init__(
+        self, recipe: ClassificationRecipe, examples: ExampleSet, *, data: tuple[str, ...], workers: Workers
+    ) -> None:
         """Build the network of `recipe`; `data` names the data sets in the card."""
-        self.recipe, self.examples, self.data = recipe, examples, data
+        self.recipe, self.pictures, self.data, self.workers = recipe, examples, data, workers
         how, plan = recipe.input, recipe.schedule
         tf.keras.utils.set_random_seed(plan.seed)
         _, build = MODELS[recipe.model.name]
         size = {"width": how.width, "height": how.height, "channels": how.channels}
         try:
-            self.network = build(recipe.model, classes=len(examples.classes), **size)
+            with workers.scope():
+                self.network = build(recipe.model, classes=len(examples.classes), **size)
+                self.optimizer = make_optimizer(
+                    recipe.optimizer.kind, self.network, rate=recipe.optimizer.rate, glorot=recipe.optimizer.glorot
+                )
+            alone = workers.count == 1 and recipe.optimizer.average_steps is None
+            self.still = self.network if alone else build(recipe.model, classes=len(examples.classes), **size)
         except ValueError as error:
             raise DataError(f"the recipe's input does not suit its model: {error}") from None
-        self.optimizer = make_optimizer(
-            recipe.optimizer.kind, self.network, rate=recipe.optimizer.rate, glorot=recipe.optimizer.glorot
-        )
         self.batch = min(plan.batch, len(examples.train))
         self.steps = plan.steps or len(examples.train) // self.batch
         self.average_steps = recipe.optimizer.average_steps
         self.metric = "accuracy" if len(examples.val) else "epoch"
-        self._learn = tf.function(self._learn_batch)
-        self._infer = tf.function(lambda images: self.network(self._scale(images), training=False))
+        self._share = workers.share(self.batch, name="the batch")
+        self._learn = workers.compile(self._learn_batch)
+        self._infer = tf.function(lambda images: self.still(self._scale(images), training=False))
 
     def _scale(self, images: Any) -> Any:
         return (tf.cast(images, tf.float32) - self.recipe.input.mean) / self.recipe.input.std
@@ -75,20 +87,24 @@ class Classification:
         with tf.GradientTape() as tape:
             scores = self.network(self._scale(images), training=True)
             loss = classification_loss(scores, labels, kind=self.recipe.loss.kind)
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            own_share = loss / self.workers.count
+        self.optimizer.apply_gradients(zip(tape.gradient(own_share, variables), variables, strict=True))
         right = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(scores, axis=-1), labels), tf.float32))
         return tf.stack([loss, right])
 
     def describe_data(self) -> str:
         """How many pictures there are."""
-        return f"{len(self.examples.train)} training and {len(self.examples.val)} validation pictures"
+        return f"{len(self.pictures.train)} training and {len(self.pictures.val)} validation pictures"
 
     def batches(self, start: int, stop: int) -> Iterable[tuple[Image, Labels]]:
         """(images, labels) of each step, made ahead."""
         how, seed = self.recipe.augmentation, self.recipe.schedule.seed
 
         def make(step: int) -> tuple[Image, Labels]:
-            return batch_at(self.examples.train, step, size=self.batch, seed=seed, shift=how.shift, flip=how.flip)
+            images, labels = batch_at(
+                self.pictures.train, step, size=self.batch, seed=seed, shift=how.shift, flip=how.flip
+            )
+            return images[self._share.start : self._share.stop], labels[self._share.start : self._share.stop]
 
         with ThreadPoolExecutor(1) as pool:
             ahead: deque[Future[tuple[Image, Labels]]] = deque()
@@ -132,13 +148,32 @@ class Classification:
 
     def validate(self) -> dict[str, float]:
         """Accuracy on the validation pictures."""
-        return {"accuracy": self.accuracy(self.examples.val)} if len(self.examples.val) else {}
+        return {"accuracy": self.accuracy(self.pictures.val)} if len(self.pictures.val) else {}
+
+    def probe(self) -> npt.NDArray[np.float32]:
+        """The first training pictures."""
+        probe: npt.NDArray[np.float32] = self._scale(self.pictures.train.images[:PROBE_PICTURES]).numpy()
+        return probe
+
+    def examples(self) -> list[Example]:
+        """Validation pictures, enlarged, with the network's answers."""
+        images, labels = self.pictures.val.images[:SHOWN_PICTURES], self.pictures.val.labels[:SHOWN_PICTURES]
+        if not len(images):
+            return []
+        names, shown = self.pictures.classes, []
+        for image, label, answer in zip(images, labels, self.scores(images).argmax(axis=1), strict=True):
+            grey_or_rgb = image * np.uint8(255 // max(int(images.max()), 1))
+            enlarged = cv2.resize(grey_or_rgb, (SHOWN_SIDE, SHOWN_SIDE), interpolation=cv2.INTER_NEAREST)
+            rgb = cv2.cvtColor(enlarged, cv2.COLOR_GRAY2RGB) if enlarged.ndim == 2 else enlarged
+            verdict = "" if answer == label else f", is {names[label]}"
+            shown.append((f"{names[answer]}{verdict}", rgb))
+        return shown
 
     def identify(self) -> Iterator[bytes]:
         """Classes, training pictures and their labels."""
-        yield "\0".join(self.examples.classes).encode()
-        yield self.examples.train.images.tobytes()
-        yield self.examples.train.labels.tobytes()
+        yield "\0".join(self.pictures.classes).encode()
+        yield self.pictures.train.images.tobytes()
+        yield self.pictures.train.labels.tobytes()
 
     def card(self, row: Mapping[str, float], *, checkpoint_sha256: str) -> Card:
         """Task "tensors": pictures of the input's size in, a score per class out, the highest one is the answer."""
@@ -146,13 +181,13 @@ class Classification:
         return Card(
             name=self.recipe.name,
             task="tensors",
-            classes=self.examples.classes,
+            classes=self.pictures.classes,
             preprocess=Preprocess(width=how.width, height=how.height, pad=how.pad, mean=how.mean, std=how.std),
             metrics={"val_accuracy": round(row["accuracy"], 4)} if "accuracy" in row else {},
             training=Training(
                 recipe=self.recipe.name,
                 data=self.data,
-                pictures=len(self.examples.train),
+                pictures=len(self.pictures.train),
                 epochs=row["epoch"],
                 samples=int(row["step"]) * self.batch,
                 checkpoint_sha256=checkpoint_sha256,

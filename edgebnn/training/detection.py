@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 
 import tensorflow as tf  # isort: skip
@@ -14,6 +18,7 @@ from edgebnn.data.crops import Cutter
 from edgebnn.data.pictures import Pictures
 from edgebnn.data.pipeline import Shape, batches, shape_at
 from edgebnn.data.targets import Range, cell_centres
+from edgebnn.evaluation.detector import find, prepare
 from edgebnn.models import MODELS
 from edgebnn.models.face import STRIDES, take_weights
 from edgebnn.training.bfloat16 import bfloat16
@@ -21,7 +26,13 @@ from edgebnn.training.losses import detection_loss, flatten_outputs
 from edgebnn.training.provenance import decode_of, describe, preprocess_of
 from edgebnn.training.rates import cosine
 from edgebnn.training.recipe import DetectionRecipe
+from edgebnn.training.task import Example
 from edgebnn.training.validation import Prepared, prepare_all, validate
+from edgebnn.training.workers import Workers
+
+PROBE_PICTURES = 8
+SHOWN_PICTURES = 12
+BOX_COLOUR = (0, 220, 0)
 
 
 class Detection:
@@ -30,27 +41,40 @@ class Detection:
     losses: tuple[str, ...] = ("loss", "score_loss", "box_loss")
 
     def __init__(
-        self, recipe: DetectionRecipe, train: Pictures, val: Pictures | None, *, data: tuple[str, ...]
+        self,
+        recipe: DetectionRecipe,
+        train: Pictures,
+        val: Pictures | None,
+        *,
+        data: tuple[str, ...],
+        workers: Workers,
     ) -> None:
         """Build the network of `recipe`; `data` names the data sets in the card."""
-        self.recipe, self.train, self.val, self.data = recipe, train, val, data
+        self.recipe, self.train, self.val, self.data, self.workers = recipe, train, val, data, workers
         tf.keras.utils.set_random_seed(recipe.schedule.seed)
         _, build = MODELS[recipe.model.name]
-        self.network = build(recipe.model, width=recipe.export.width, height=recipe.export.height)
+        size = {"width": recipe.export.width, "height": recipe.export.height}
         sizes = recipe.batches
+        with workers.scope():
+            self.network = build(recipe.model, **size)
+            self.optimizer = tf.keras.optimizers.Adam(recipe.optimizer.rate, clipnorm=recipe.optimizer.clipnorm)
+            self.optimizer.build(self.network.trainable_variables)
+            learning = {
+                side: build(recipe.model, width=side, height=side, like=self.network)
+                for side in sorted({sizes.side, sizes.large_side})
+            }
+        alone = workers.count == 1 and recipe.optimizer.average_steps is None
+        self.still = self.network if alone else build(recipe.model, **size)
+        share = workers.share(sizes.size, name="batches.size")
+        large_share = workers.share(sizes.large_size, name="batches.large_size") if sizes.large_every else range(0)
         self.shapes = (
-            Shape(sizes.side, sizes.size, sizes.sides),
-            Shape(sizes.large_side, sizes.large_size, sizes.large_sides),
+            Shape(sizes.side, share, sizes.sides),
+            Shape(sizes.large_side, large_share, sizes.large_sides),
         )
         limits = (recipe.targets.s8, recipe.targets.s16, recipe.targets.s32)
         self.ranges = [Range(stride, *limit) for stride, limit in zip(STRIDES, limits, strict=True)]
-        self.optimizer = tf.keras.optimizers.Adam(recipe.optimizer.rate, clipnorm=recipe.optimizer.clipnorm)
-        self.optimizer.build(self.network.trainable_variables)
-        self._compiled = {
-            side: self._compile_step(build(recipe.model, width=side, height=side, like=self.network), side)
-            for side in sorted({shape.side for shape in self.shapes})
-        }
-        self._infer = tf.function(lambda images: self.network(images, training=False))
+        self._compiled = {side: self._compile_step(network, side) for side, network in learning.items()}
+        self._infer = tf.function(lambda images: self.still(images, training=False))
         self._prepared: list[Prepared] | None = None
         self.steps = recipe.schedule.steps
         self.average_steps = recipe.optimizer.average_steps
@@ -67,11 +91,12 @@ class Detection:
                 outputs = network(scaled, training=True)
                 logits, boxes = flatten_outputs(outputs, STRIDES, self.recipe.model.scales, centres)
                 losses = detection_loss(logits, boxes, targets, floor=how.floor, score_weight=how.score_weight)
+                own_share = losses[0] / self.workers.count
             variables = self.network.trainable_variables
-            self.optimizer.apply_gradients(zip(tape.gradient(losses[0], variables), variables, strict=True))
+            self.optimizer.apply_gradients(zip(tape.gradient(own_share, variables), variables, strict=True))
             return tf.stack(losses)
 
-        return tf.function(step, reduce_retracing=True)
+        return self.workers.compile(step)
 
     def describe_data(self) -> str:
         """How many pictures there are."""
@@ -124,6 +149,28 @@ class Detection:
         if self._prepared is None:
             self._prepared = prepare_all(self.val, how)
         return validate(lambda x: self._infer(tf.constant(x)), self._prepared, how, decode_of(self.recipe))
+
+    def probe(self) -> npt.NDArray[np.float32]:
+        """The first training pictures at the export size."""
+        how = preprocess_of(self.recipe)
+        pictures = (self.train.image(index) for index in range(min(PROBE_PICTURES, len(self.train))))
+        images = np.stack([prepare(picture, how).image for picture in pictures])
+        probe: npt.NDArray[np.float32] = (images - np.float32(how.mean)) / np.float32(how.std)
+        return probe
+
+    def examples(self) -> list[Example]:
+        """Validation pictures with the boxes that score over a half."""
+        how, decode = preprocess_of(self.recipe), decode_of(self.recipe)
+        shown = []
+        for one in (self._prepared or [])[:SHOWN_PICTURES]:
+            image = one.picture.image.astype(np.uint8)
+            outputs = self._infer(tf.constant((image[None] - np.float32(how.mean)) / np.float32(how.std)))
+            own = {name: np.asarray(value)[0] for name, value in outputs.items()}
+            boxes, scores = find(own, decode, one.picture, min_score=0.5)
+            for x, y, w, h in boxes * one.picture.scale + np.array([*one.picture.shift, 0, 0]):
+                cv2.rectangle(image, (round(x), round(y)), (round(x + w), round(y + h)), BOX_COLOUR, 2)
+            shown.append((f"{one.truth.file.name}: {len(scores)} found, {len(one.truth.boxes)} labelled", image))
+        return shown
 
     def identify(self) -> Iterator[bytes]:
         """Names and labels of the training pictures."""

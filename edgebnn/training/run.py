@@ -12,6 +12,9 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
+
+import tensorflow as tf  # isort: skip
+
 from edgebnn.data.composites import write_composites, write_pieces
 from edgebnn.data.examples import read_digits, read_folders
 from edgebnn.data.pictures import Image, Labelled, Pictures, read_rgb
@@ -24,6 +27,7 @@ from edgebnn.training.detection import Detection
 from edgebnn.training.loop import Loop
 from edgebnn.training.recipe import Recipe, read_recipe
 from edgebnn.training.task import Task
+from edgebnn.training.workers import Workers, join_workers
 
 SMOKE_PICTURES = 64
 SMOKE_LICENCE = "Trained for a minute on a public-domain photograph, to prove that training works: of no use."
@@ -31,13 +35,21 @@ SHOWN_PROBLEMS = 20
 
 
 def train(
-    recipe: str, *, data: list[Path], out: Path | None, resume: bool, init_from: Path | None, smoke: bool
+    recipe: str,
+    *,
+    data: list[Path],
+    out: Path | None,
+    resume: bool,
+    init_from: Path | None,
+    smoke: bool,
+    deterministic: bool = False,
 ) -> None:
     """Train `recipe` (a packaged name or a .toml file) on the folders `data`; see docs/training.md for the run folder.
 
     `resume` goes on exactly from the run folder's last checkpoint; `init_from` starts from a .keras file's weights;
     `smoke` runs the recipe's [smoke] variant, on pictures made of the bundled photograph when there is no `data`.
-    SIGINT and SIGTERM save and end in KeyboardInterrupt.
+    `deterministic` has TensorFlow refuse or replace operators whose result depends on timing. With TF_CONFIG set, this
+    process is one of several workers; see `workers`. SIGINT and SIGTERM save and end in KeyboardInterrupt.
     """
     how = read_recipe(recipe, smoke=smoke)
     owns_data = isinstance(how, ClassificationRecipe) and how.input.source != "folders"
@@ -53,30 +65,37 @@ def train(
         raise DataError("expected at least one --data DIR to train on (only --smoke runs without)")
     if not resume and last.exists():
         raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")
-    state = load_state(last) if resume else None
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
-        loop = Loop(how, folder, make_task(how, data, Path(scratch)))
-        if init_from:
-            loop.load_weights(init_from)
-        loop.run(state)
+    workers = join_workers()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    state = load_state(last) if resume and workers.is_chief else None
+    with tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
+        if not workers.is_chief:  # it follows the chief's state and writes nothing
+            folder = Path(scratch) / "run"
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            loop = Loop(how, folder, make_task(how, data, Path(scratch), workers), workers)
+            if init_from and workers.is_chief:
+                loop.load_weights(init_from)
+            loop.run(state)
 
 
-def make_task(how: Recipe, data: Sequence[Path], scratch: Path) -> Task:
+def make_task(how: Recipe, data: Sequence[Path], scratch: Path, workers: Workers) -> Task:
     """The task of a recipe on the folders `data`; without any, on what is made of the bundled photograph."""
     names = tuple(path.resolve().name for path in data)
     if isinstance(how, ClassificationRecipe):
         if how.input.source == "digits":
-            return Classification(how, read_digits(), data=("the digits of scikit-learn",))
+            return Classification(how, read_digits(), data=("the digits of scikit-learn",), workers=workers)
         folders = data or [_make_pieces(scratch)]
         size = {"width": how.input.width, "height": how.input.height, "channels": how.input.channels}
         examples = read_folders(folders, **size, pad=how.input.pad, memory_mb=how.input.memory_mb)
-        return Classification(how, examples, data=names or ("pieces of the bundled photograph",))
+        return Classification(how, examples, data=names or ("pieces of the bundled photograph",), workers=workers)
     learnt, held_out = _read_all(data) if data else _make_composites(scratch, how.schedule.seed)
     cache_mb = how.batches.cache_mb
     val = Pictures(held_out, cache_mb=cache_mb) if held_out else None
     pictures = Pictures(learnt, cache_mb=cache_mb, longest_side=how.batches.longest_side)
-    return Detection(how, pictures, val, data=names or ("composites of the bundled photograph",))
+    names = names or ("composites of the bundled photograph",)
+    return Detection(how, pictures, val, data=names, workers=workers)
 
 
 def _read_all(folders: Sequence[Path]) -> tuple[list[Labelled], list[Labelled]]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from edgebnn.card import Card
+
+Example = tuple[str, npt.NDArray[np.uint8]]
+"""caption, RGB picture (h, w, 3)"""
 
 
 class Task(Protocol):
     """A network in its sizes, its data, its optimizer."""
 
     network: Any
-    """tf.keras.Model whose weights are saved"""
+    """tf.keras.Model that learns"""
+    still: Any
+    """the tf.keras.Model that is validated and saved: `network`, or a copy for several workers or averaged weights"""
     optimizer: Any
     """tf.keras.optimizers.Optimizer, built for the network's variables"""
     steps: int
@@ -34,7 +42,7 @@ class Task(Protocol):
         """Learning rate of a step."""
 
     def step(self, number: int, batch: tuple[Any, ...]) -> Any:
-        """Learn a batch: a tensor (len(losses),)."""
+        """Learn this worker's share of a batch: a tensor (len(losses),), the mean over all workers."""
 
     def take_weights(self, other: Any) -> list[str]:
         """Copy the weights of another network; names of the layers that it lacks. ValueError when it does not fit."""
@@ -44,6 +52,12 @@ class Task(Protocol):
 
     def validate(self) -> dict[str, float]:
         """Figures on the validation split, none without one."""
+
+    def probe(self) -> npt.NDArray[np.float32]:
+        """A few training examples as `still` takes them."""
+
+    def examples(self) -> list[Example]:
+        """A few validation pictures with what the network says of them."""
 
     def identify(self) -> Iterator[bytes]:
         """The training data, in bytes that are the same only for the same data."""

@@ -21,6 +21,7 @@ from edgebnn.data.examples import read_digits
 from edgebnn.inspection.report import inspect
 from edgebnn.training.classification import Classification
 from edgebnn.training.classification_recipe import ClassificationRecipe
+from edgebnn.training.workers import Workers
 
 REACT = {"name": "quicknet", "stem_stride": 1, "channels": [32, 64], "layers": [1, 1], "activation": "rprelu"}
 STOCHASTIC = {"weights": "stochastic", "activations": "stochastic"}
@@ -47,7 +48,7 @@ def test_a_classifier_converts(
     raw["model"] = model if "name" in model else raw["model"] | model
     raw["schedule"]["epochs"] = 1
     digits = read_digits()
-    task = Classification(ClassificationRecipe.model_validate(raw), digits, data=())
+    task = Classification(ClassificationRecipe.model_validate(raw), digits, data=(), workers=Workers())
     for step, batch in enumerate(task.batches(0, 8)):
         task.step(step, batch)
     task.network.save(tmp_path / "best.keras")

@@ -14,7 +14,7 @@ from edgebnn.data.targets import Range
 from tests.edgebnn.data.test_crops import make
 
 RANGES = [Range(8, 0, 30), Range(16, 24, 72), Range(32, 56, 10_000)]
-SHAPES = (Shape(64, 4, Sides()), Shape(96, 2, Sides(smallest=40, largest=90)))
+SHAPES = (Shape(64, range(4), Sides()), Shape(96, range(2), Sides(smallest=40, largest=90)))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgebnn.inspection.filters import as_text, count_unique, filter_repetition
@@ -23,6 +23,7 @@ def counted_by_hand(negative: np.ndarray) -> tuple[int, int]:
     return unique, up_to_sign
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 40),
     st.integers(1, 4),

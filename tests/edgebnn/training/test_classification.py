@@ -13,6 +13,7 @@ if find_spec("larq") is None:
 from edgebnn.data.examples import Examples, ExampleSet
 from edgebnn.training.classification import Classification, classification_loss
 from edgebnn.training.classification_recipe import ClassificationRecipe
+from edgebnn.training.workers import Workers
 
 import tensorflow as tf  # isort: skip
 
@@ -34,7 +35,7 @@ def task(**parts: object) -> Classification:
         "schedule": {"epochs": 4, "batch": BATCH, "seed": 3},
     }
     recipe = ClassificationRecipe.model_validate(raw | parts)
-    return Classification(recipe, ExampleSet(tuple("abc"), examples, empty, empty), data=())
+    return Classification(recipe, ExampleSet(tuple("abc"), examples, empty, empty), data=(), workers=Workers())
 
 
 class Oracle:

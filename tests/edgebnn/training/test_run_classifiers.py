@@ -37,6 +37,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_deterministic_runs_repeat(tmp_path: Path) -> None:
+    """In processes of their own: TensorFlow cannot be talked out of determinism."""
+    command = [sys.executable, "-c", "import sys; from edgebnn import cli; cli.main(sys.argv[1:])", "train", TINY]
+    environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    runs = [
+        subprocess.Popen([*command, "--deterministic", "--out", str(tmp_path / name)], env=environment)
+        for name in ("one", "other")
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert_same_run(tmp_path / "one", tmp_path / "other")
+
+
 def test_the_card_names_classes_and_input(whole: Path) -> None:
     card = parse_card((whole / "card.json").read_bytes())
     assert card.task == "tensors" and card.classes == tuple("0123456789")

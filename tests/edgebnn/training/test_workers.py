@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if find_spec("larq") is None:
+    pytest.skip("needs the extra [train]", allow_module_level=True)
+
+from edgebnn.errors import ConfigError, DataError
+from edgebnn.training.checkpoints import load_state
+from edgebnn.training.workers import Workers, join_workers
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def start(recipe: Path, out: Path, *, workers: int, logs: Path, resume: bool = False) -> list[subprocess.Popen[bytes]]:
+    """The workers' processes, the chief first."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
+    command = [sys.executable, "-c", "import sys; from edgebnn import cli; cli.main(sys.argv[1:])"]
+    command += ["train", str(recipe), "--out", str(out), *(["--resume"] if resume else [])]
+    processes = []
+    for index in range(workers):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path)), "TF_CONFIG": json.dumps(config)}
+        with (logs / f"worker{index}.log").open("wb") as log:
+            processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+    return processes
+
+
+def said(logs: Path, index: int = 0) -> str:
+    return (logs / f"worker{index}.log").read_text(errors="replace")
+
+
+def wait_for_epoch(logs: Path, process: subprocess.Popen[bytes], epoch: int) -> None:
+    while f"epoch {epoch} " not in said(logs):
+        assert process.poll() is None, said(logs)
+        time.sleep(0.1)
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    with (out / "metrics.csv").open() as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def recipe(folder: Path, *, epochs: int) -> Path:
+    """The packaged digits-mlp, of another length."""
+    text = (files("edgebnn.training") / "recipes" / "digits-mlp.toml").read_text()
+    file = folder / "digits.toml"
+    file.write_text(re.sub(r"epochs = \d+", f"epochs = {epochs}", text, count=1))
+    return file
+
+
+def test_two_workers_learn_as_one_does(tmp_path: Path) -> None:
+    """Batch statistics are each worker's own, so that the curves agree within noise, not to the bit."""
+    curves = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        processes = start(recipe(tmp_path, epochs=6), out, workers=workers, logs=tmp_path)
+        assert [process.wait() for process in processes] == [0] * workers, said(tmp_path)
+        curves.append(rows(out))
+    assert "with 2 workers" in said(tmp_path)
+    assert "epoch" not in said(tmp_path, 1), "the chief alone speaks"
+    for alone, together in zip(*curves, strict=True):
+        assert together["step"] == alone["step"]
+        assert together["loss"] == pytest.approx(alone["loss"], rel=0.25)
+        assert together["accuracy"] == pytest.approx(alone["accuracy"], abs=0.06)
+    assert curves[1][-1]["loss"] < curves[1][0]["loss"]
+
+
+def test_a_worker_that_dies_and_one_that_is_asked_to_stop(tmp_path: Path) -> None:
+    out, long = tmp_path / "run", recipe(tmp_path, epochs=2000)
+    chief, other = start(long, out, workers=2, logs=tmp_path)
+    wait_for_epoch(tmp_path, chief, 2)
+    other.kill()
+    other.wait()
+    assert chief.wait() != 0
+    saved = load_state(out / "last.npz")
+    assert saved.history[1]["epoch"] == 2 and saved.step == saved.history[-1]["step"], "what was shown is saved"
+
+    chief, other = start(long, out, workers=2, logs=tmp_path, resume=True)
+    wait_for_epoch(tmp_path, chief, int(saved.history[-1]["epoch"]) + 2)
+    other.send_signal(signal.SIGTERM)
+    assert (other.wait(), chief.wait()) == (130, 130), said(tmp_path)
+    match = re.search(r"saved after step (\d+) of", said(tmp_path))
+    assert match and load_state(out / "last.npz").step == int(match[1]) > saved.step
+
+
+def test_without_tf_config_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    alone = join_workers()
+    assert alone.is_chief and alone.count == 1
+    assert alone.share(7, name="batch") == range(7)
+    value = np.arange(3, dtype=np.float32)
+    np.testing.assert_array_equal(alone.agree(value), value)
+    assert alone.any(True) and not alone.any(False)
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["here:1"]}, "task": {"type": "worker", "index": 0}}')
+    assert join_workers().count == 1
+
+
+def test_batches_are_shared_out_evenly() -> None:
+    shares = [Workers(index=index, count=4).share(32, name="batches.size") for index in range(4)]
+    assert [number for share in shares for number in share] == list(range(32))
+    with pytest.raises(DataError, match=r"batches.size = 30 cannot be shared by 4 workers: choose a multiple of 4"):
+        Workers(index=0, count=4).share(30, name="batches.size")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        "{}",
+        '{"cluster": {"worker": ["a:1", "b:1"]}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_a_wrong_tf_config_is_one_sentence(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ConfigError, match="expected workers and which of them this is") as raised:
+        join_workers()
+    assert "\n" not in str(raised.value)
