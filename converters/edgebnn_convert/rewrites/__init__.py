@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
+from edgebnn_convert.checkpoint import first_line
 from edgebnn_convert.quiet import captured_stderr
 from edgebnn_convert.rewrites.activations import drop_activations
 from edgebnn_convert.rewrites.dense import lift_dense
@@ -49,14 +50,22 @@ class Rewritten:
 
 
 def rewrite(model: Any) -> Rewritten | None:
-    """All rewrites of a functional or sequential Keras model, which stays as it is; None for one without a graph."""
+    """All rewrites of a functional or sequential Keras model, which stays as it is; None for one without a graph.
+
+    A model that cannot be built again from its layers is not rewritten; `changes` says why.
+    """
     with captured_stderr():  # Larq warns of each layer that is made
         before = read(model)
         if before is None:
             return None
         after = before.copy()
-        changes = [change for apply in REWRITES for change in apply(after)]
-        after.prune()
-        if not any(change.done for change in changes):
+        try:
+            changes = [change for apply in REWRITES for change in apply(after)]
+            after.prune()
+            rewritten = after.build() if any(change.done for change in changes) else None
+        except Exception as error:  # a layer of the user's, whose from_config or call may raise what it likes
+            reason = f"the model cannot be built again from its layers, {first_line(error)}"
+            return Rewritten(before, before, (Change("all", model.name, reason, done=False),), model)
+        if rewritten is None:
             return Rewritten(before, before, tuple(changes), model)
-        return Rewritten(before, after, tuple(changes), after.build())
+        return Rewritten(before, after, tuple(changes), rewritten)

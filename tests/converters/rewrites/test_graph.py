@@ -105,6 +105,31 @@ def test_models_without_a_graph_are_left_alone() -> None:
     found.assert_equal()
 
 
+def test_a_model_that_cannot_be_built_again_is_left_with_a_reason() -> None:
+    """The two equal names in it must be told apart, by a layer that cannot be made anew."""
+
+    class Stubborn(layers.Layer):  # type: ignore[misc]
+        def __init__(self, needed: int, **options: Any) -> None:
+            super().__init__(**options)
+            self.needed = needed
+
+        def call(self, x: Any) -> Any:
+            return x + self.needed
+
+        def get_config(self) -> Any:
+            raise NotImplementedError("no configuration\nof this layer")
+
+    def part() -> Any:
+        y = tf.keras.Input((4,))
+        return tf.keras.Model(y, Stubborn(1, name="same")(y))
+
+    x = tf.keras.Input((4,), name="x")
+    model = tf.keras.Model(x, dense(3)(part()(part()(x))))
+    found = both(model)
+    assert found.model is model and found.done == []
+    assert found.left == ["the model cannot be built again from its layers, no configuration"]
+
+
 def test_a_wrong_rewrite_is_caught() -> None:
     model = through(conv(8), layers.MaxPool2D(2), layers.BatchNormalization(), conv(8), shape=(8, 8, 4))
     rewritten = rewrite(model)
