@@ -19,9 +19,10 @@ import larq
 import tensorflow as tf
 
 from edgebnn_convert.rewrites.graph import Call, LayerGraph, iterate, make
+from edgebnn_convert.rewrites.layers import ConstantPadding2D
 from edgebnn_convert.rewrites.report import Change
 from edgebnn_convert.rewrites.signs import is_binary
-from edgebnn_convert.rewrites.windows import ConstantPadding2D, padded, pads, same_padding
+from edgebnn_convert.rewrites.windows import padded, pads, same_padding
 
 NAME = "padding"
 _keras = tf.keras.layers

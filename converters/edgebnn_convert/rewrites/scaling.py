@@ -3,8 +3,9 @@
 Given   input -> y = a x + b, per channel or one for all (Rescaling, Normalization, or a batch normalization at the very
         start; several in a row) -> float convolution or dense layer with kernel k and bias c.
 Result  input -> the layer with kernel k a and bias c + sum(k b).
-        Where the layer pads with zeros and b is not 0, its padding stands for x = -b / a: if that is one number for all
-        channels, the input is padded with it first (PADV2) and the layer becomes "valid"; else nothing is changed.
+        Where a layer pads with zeros and b is not 0, one ADD stays: input -> x + b / a -> the layer with kernel k a, so
+        that its zeros mean what they meant. (Padding the input with -b / a takes PADV2, which no XNNPACK kernel has:
+        0.50 ms, against 0.22 unfolded and 0.21 with the ADD; 320x320x3, x86_64.)
 Exact   to float rounding (a and b are folded in float64).
 Why     LCE leaves the scaling as float MUL and ADD over the whole picture.
 """
@@ -17,9 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from edgebnn_convert.difference import Array
-from edgebnn_convert.rewrites.graph import Call, LayerGraph, make
+from edgebnn_convert.rewrites.graph import Call, LayerGraph, Value, make
+from edgebnn_convert.rewrites.layers import Bias
 from edgebnn_convert.rewrites.report import Change
-from edgebnn_convert.rewrites.windows import ConstantPadding2D, padded, pads, same_padding
+from edgebnn_convert.rewrites.windows import pads
 
 NAME = "input scaling"
 _keras = tf.keras.layers
@@ -84,18 +86,37 @@ def _fold(graph: LayerGraph, scaling: Call) -> Change:
     factors = affine(scaling)
     assert factors is not None
     users = graph.users(scaling.output)
-    reasons = [reason for reason in (_obstacle(graph, user, scaling, *factors) for user in users) if reason]
+    reasons = [reason for reason in (_obstacle(graph, user, *factors) for user in users) if reason]
     if not users or graph.is_output(scaling.output):
         reasons = ["its values leave the network"]
     if reasons:
         return Change(NAME, scaling.name, reasons[0], done=False)
+    a, b = factors
+    text = f"folded into {', '.join(user.name for user in users)}"
+    if b.any() and any(_pads_with_zeros(user) for user in users):
+        for user in users:
+            _fold_into(graph, user, a, np.zeros_like(b))
+        shift = (b / a).astype(np.float32)
+        scaling.layer = graph.own(
+            Bias(shift[0] if (shift == shift[0]).all() else shift)
+        )  # XNNPACK adds a scalar faster
+        old = scaling.output
+        scaling.results = Value(old.shape, old.dtype)  # it means something else from here on
+        graph.replace(old, scaling.output)
+        text += ", but for one addition, whose zero is the padding's"
+        return Change(NAME, scaling.name, text)
     for user in users:
-        _fold_into(graph, user, scaling, *factors)
+        _fold_into(graph, user, a, b)
+        graph.replace(scaling.output, scaling.input, users=[user])
     graph.calls.remove(scaling)
-    return Change(NAME, scaling.name, f"folded into {', '.join(user.name for user in users)}")
+    return Change(NAME, scaling.name, text)
 
 
-def _obstacle(graph: LayerGraph, user: Call, scaling: Call, a: Array, b: Array) -> str:
+def _pads_with_zeros(user: Call) -> bool:
+    return not isinstance(user.layer, _keras.Dense) and pads(user.layer, user.input.shape)
+
+
+def _obstacle(graph: LayerGraph, user: Call, a: Array, b: Array) -> str:
     """Why the layer that `user` calls cannot take the scaling in, empty if it can."""
     layer = user.layer
     quantized = getattr(layer, "input_quantizer", None) or getattr(layer, "kernel_quantizer", None)
@@ -108,26 +129,15 @@ def _obstacle(graph: LayerGraph, user: Call, scaling: Call, a: Array, b: Array) 
         return f"{user.name} is used in several places"
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return f"{user.name} has its channels first"
-    if isinstance(layer, _keras.Dense) or not b.any() or not pads(layer, user.input.shape):
+    if not b.any() or not _pads_with_zeros(user):
         return ""
     if getattr(layer, "pad_values", 0):
         return f"{user.name} does not pad with zeros"
-    if len(user.input.shape) != 4 or layer.padding != "same":
-        return f"the padding of {user.name} would need another value than zero"
-    if (a == 0).any() or np.ptp(b / a) > 1e-6 * np.abs(b / a).max():
-        return f"the padding of {user.name} would need a value for each channel"
-    return ""
+    return "it makes a constant of a channel" if (a == 0).any() else ""
 
 
-def _fold_into(graph: LayerGraph, user: Call, scaling: Call, a: Array, b: Array) -> None:
+def _fold_into(graph: LayerGraph, user: Call, a: Array, b: Array) -> None:
     layer, config = user.layer, user.layer.get_config()
-    value, shape = scaling.input, user.input.shape
-    if not isinstance(layer, _keras.Dense) and b.any() and pads(layer, shape):
-        padding = same_padding(layer, shape)
-        shape = padded(shape, padding)
-        fill = ConstantPadding2D(padding, float((-b / a).mean()))
-        value = graph.insert(fill, value, name=f"{user.name}_pad", before=user, shape=shape)
-        config["padding"] = "valid"
     kernel, *bias = (weight.astype(np.float64) for weight in layer.get_weights())
     scaled, added = _scaled_kernel(layer, kernel, a, b)
     total = added + (bias[0] if bias else 0)
@@ -135,8 +145,7 @@ def _fold_into(graph: LayerGraph, user: Call, scaling: Call, a: Array, b: Array)
     if bias or b.any():
         config["use_bias"] = True
         weights.append(total.astype(np.float32))
-    graph.replace(user.input, value, users=[user])
-    user.layer = graph.own(make(type(layer), config, shape=shape, weights=weights))
+    user.layer = graph.own(make(type(layer), config, shape=user.input.shape, weights=weights))
 
 
 def _scaled_kernel(layer: Any, kernel: Array, a: Array, b: Array) -> tuple[Array, Array]:

@@ -20,10 +20,11 @@ import tensorflow as tf
 
 from edgebnn_convert.difference import Array
 from edgebnn_convert.rewrites.graph import Call, LayerGraph, Shape, iterate, make
+from edgebnn_convert.rewrites.layers import Bias, ConstantPadding2D
 from edgebnn_convert.rewrites.report import Change
 from edgebnn_convert.rewrites.reshapes import fold_back, move_reshapes, reshape
 from edgebnn_convert.rewrites.signs import is_binary, quantized_kernel
-from edgebnn_convert.rewrites.windows import ConstantPadding2D, padded
+from edgebnn_convert.rewrites.windows import padded
 
 NAME = "one-dimensional"
 _keras = tf.keras.layers
@@ -49,23 +50,6 @@ class Correction(tf.keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "constant": self.constant.tolist()}
-
-
-class Bias(tf.keras.layers.Layer):  # type: ignore[misc]
-    """x + bias, by channel."""
-
-    def __init__(self, bias: Any, **options: Any) -> None:
-        """`bias` is an array or list."""
-        super().__init__(**options)
-        self.bias = np.asarray(bias, np.float32)
-
-    def call(self, inputs: Any) -> Any:
-        """Adds it."""
-        return inputs + self.bias
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        return {**super().get_config(), "bias": self.bias.tolist()}
 
 
 def lift_time_series(graph: LayerGraph) -> list[Change]:

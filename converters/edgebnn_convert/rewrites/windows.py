@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 from edgebnn_convert.rewrites.graph import Shape
 
 
@@ -27,24 +25,6 @@ def pads(layer: Any, shape: Shape) -> bool:
     if layer.padding == "valid":
         return False
     return layer.padding != "same" or any(map(any, same_padding(layer, shape)))
-
-
-class ConstantPadding2D(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Pads height and width with a constant; `padding` is ((top, bottom), (left, right))."""
-
-    def __init__(self, padding: Any, value: float, **options: Any) -> None:
-        """Float `value`, which is added `padding` times."""
-        super().__init__(**options)
-        self.padding = [[int(n) for n in pair] for pair in padding]
-        self.value = float(value)
-
-    def call(self, inputs: Any) -> Any:
-        """(n, h, w, c) to (n, top + h + bottom, left + w + right, c)."""
-        return tf.pad(inputs, [[0, 0], *self.padding, [0, 0]], constant_values=self.value)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        return {**super().get_config(), "padding": self.padding, "value": self.value}
 
 
 def padded(shape: Shape, padding: list[tuple[int, int]]) -> Shape:

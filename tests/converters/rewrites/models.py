@@ -100,6 +100,7 @@ def both(model: Any, seed: int = 0, *, arrays: dict[str, Any] | None = None) -> 
 
 def through(*stack: Any, shape: tuple[int, ...], rising: bool = True, seed: int = 0) -> Any:
     """A model of layers in a row, settled."""
+    tf.keras.utils.set_random_seed(seed)
     with captured_stderr():
         x = source = tf.keras.Input(shape, name="x")
         for layer in stack:
