@@ -67,9 +67,19 @@ def train(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="the same result from every run on a machine; slower on GPUs")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="train nothing: say what will be binary and what float once converted")
+    ] = False,
 ) -> None:
     """Train a network; needs the extra [train]."""
     _train_extra("train")
+    if explain:
+        from edgebnn_convert.explain import explain as show
+
+        from edgebnn.training.run import untrained
+
+        show(recipe, untrained(recipe, smoke=smoke))
+        return
     from edgebnn.training.run import train as run
 
     run(recipe, data=data or [], out=out, resume=resume, init_from=init_from, smoke=smoke, deterministic=deterministic)
@@ -89,6 +99,16 @@ def evaluate(
     run(model, data=data, split=split, threads=threads, as_json=as_json)
 
 
+def _lint_rules(text: str) -> list[str]:
+    from edgebnn.inspection.lint import RULES
+
+    rules = [rule.strip() for rule in text.split(",") if rule.strip()]
+    for rule in rules:
+        if rule not in RULES:
+            raise typer.BadParameter(f"expected rules out of {', '.join(RULES)}, got {rule}", param_hint="--allow")
+    return rules
+
+
 @app.command()
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help=".keras or .h5 file, or SavedModel folder")],
@@ -98,6 +118,7 @@ def convert(
     calibrate: Annotated[
         Path | None, typer.Option(metavar="DIR", help="pictures, or .npz files with arrays by input name, for --int8")
     ] = None,
+    allow: Annotated[str, typer.Option(metavar="RULE,...", help="lint rules whose errors are let pass, as L01")] = "",
 ) -> None:
     """Convert a Keras/Larq checkpoint to a verified .tflite; needs the extra [train]."""
     if int8 != (calibrate is not None):
@@ -105,7 +126,7 @@ def convert(
     _train_extra("convert")
     from edgebnn_convert.convert import convert as run
 
-    run(checkpoint, output, card=card, calibrate=calibrate)
+    run(checkpoint, output, card=card, calibrate=calibrate, allow=_lint_rules(allow))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import edgebnn
 from edgebnn.card import Card, parse_card
 from edgebnn.errors import ModelError
 from edgebnn.inspection.graph import Network, parse
+from edgebnn.inspection.lint import Finding, lint
 from edgebnn_convert.checkpoint import Checkpoint, checkpoint_sha256, first_line, load_checkpoint
 from edgebnn_convert.embed import embed_card
+from edgebnn_convert.keras_lint import lint_keras
 from edgebnn_convert.order import restore_order
 from edgebnn_convert.prepare import prepare
 from edgebnn_convert.quiet import captured_stderr
@@ -21,10 +24,18 @@ from edgebnn_convert.verify import compare_all
 _PACKAGES = ("tensorflow", "tf-keras", "larq", "larq-compute-engine")
 
 
-def convert(checkpoint: Path, output: Path, *, card: Path | None, calibrate: Path | None = None) -> None:
+def convert(
+    checkpoint: Path,
+    output: Path,
+    *,
+    card: Path | None,
+    calibrate: Path | None = None,
+    allow: Collection[str] = (),
+) -> None:
     """Write `output`, a .tflite with its card, once it is verified; on any error nothing is written.
 
-    With `calibrate`, a folder of pictures or of .npz files, what is not binary becomes int8.
+    With `calibrate`, a folder of pictures or of .npz files, what is not binary becomes int8. The lint's findings are
+    printed; its errors are ModelErrors unless `allow` names their rules.
 
     The card comes from `card`, else from card.json beside the checkpoint, else the model is foreign (task "tensors").
     A card's preprocess says the size that a Keras model is built at; a SavedModel is converted as it is. ModelError
@@ -41,11 +52,8 @@ def convert(checkpoint: Path, output: Path, *, card: Path | None, calibrate: Pat
     if stated.training.checkpoint_sha256 not in ("", digest):
         print("note: the card was written for another checkpoint, its metrics may not be those of this one")
     loaded = prepare(loaded, stated, calibrate)
-    content, diagnostics = _run_lce(loaded)
-    for line in diagnostics:
-        print(f"LCE: {line}")
-    if loaded.given is not None and getattr(loaded.given, "inputs", None):
-        content = restore_order(content, loaded.given.input_names, loaded.given.output_names)
+    content = compile_model(loaded)
+    _check_lint(lint_all(loaded, content, int8=calibrate is not None), allow)
     _check_result(parse(content), stated)
     stated = stated.model_copy(
         update={
@@ -58,6 +66,31 @@ def convert(checkpoint: Path, output: Path, *, card: Path | None, calibrate: Pat
     compare_all(output.name, content, stated, loaded)
     _write(output, content)
     print(f"{output}: {len(content):,} bytes, card {stated.name!r} (task {stated.task})")
+
+
+def compile_model(loaded: Checkpoint) -> bytes:
+    """What LCE makes of a prepared checkpoint, inputs and outputs in Keras' order; prints what LCE said."""
+    content, diagnostics = _run_lce(loaded)
+    for line in diagnostics:
+        print(f"LCE: {line}")
+    if loaded.given is not None and getattr(loaded.given, "inputs", None):
+        content = restore_order(content, loaded.given.input_names, loaded.given.output_names)
+    return content
+
+
+def lint_all(loaded: Checkpoint, content: bytes, *, int8: bool = False) -> list[Finding]:
+    """The findings on the Keras model that LCE was given, and on what it made of it."""
+    return [*(lint_keras(loaded.given) if loaded.given is not None else ()), *lint(parse(content), int8=int8)]
+
+
+def _check_lint(findings: Sequence[Finding], allow: Collection[str]) -> None:
+    for finding in findings:
+        print(f"lint: {finding.as_text()}")
+    errors = [finding for finding in findings if finding.severity == "error" and finding.rule not in allow]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        rules = ",".join(sorted({error.rule for error in errors}))
+        raise ModelError(f"lint: {errors[0].as_text()}{more}; --allow {rules} converts it as it is")
 
 
 def _find_card(checkpoint: Path, card: Path | None) -> Card:
@@ -104,12 +137,6 @@ def _run_lce(loaded: Checkpoint) -> tuple[bytes, list[str]]:
 def _check_result(network: Network, card: Card) -> None:
     """Refuse what would fail on the device, or is not what the card says."""
     tensors = network.main.tensors
-    for operator in network.main.operators:
-        if operator.custom and not operator.is_lce:
-            raise ModelError(
-                f"LCE made a custom operator {operator.name!r} of a layer that TFLite has no operator for: "
-                "no interpreter runs it; replace the layer"
-            )
     inputs, outputs = network.entries()
     for name, index in (inputs | outputs).items():
         if tensors[index].dynamic or 0 in tensors[index].shape:

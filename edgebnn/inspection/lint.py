@@ -29,7 +29,7 @@ RULES = {
     "L06": "grouped binary convolution",
     "L07": "channels that are no multiple of 32",
     "L08": "operator that no interpreter knows",
-    "L09": "input or output type other than asked for",
+    "L09": "a float layer where int8 was asked for",
     "L10": "sign unpacked to floats again",
     "L11": "quantizer that LCE did not recognize",
     "L12": "most of the work is float",
@@ -114,12 +114,12 @@ class Finding:
         return asdict(self)
 
 
-def lint(network: Network, *, io_types: tuple[str, str] | None = None) -> list[Finding]:
-    """All findings in the order of the rules; `io_types`: the types asked for of inputs and outputs ("int8")."""
+def lint(network: Network, *, int8: bool = False) -> list[Finding]:
+    """All findings in the order of the rules; `int8`: whether it was asked for, for all that is not binary."""
     graph = _Graph(network)
     found = [finding for rule in _RULES for finding in rule(graph)]
-    if io_types is not None:
-        found += _wrong_types(network, io_types)
+    if int8:
+        found += _float_layers(graph)
     return sorted(found, key=lambda finding: finding.rule)
 
 
@@ -353,15 +353,13 @@ def _unknown_operators(graph: _Graph) -> Iterator[Finding]:
             yield graph.found("L08", operator, why, error=True, cure="replace the layer: no interpreter runs it")
 
 
-def _wrong_types(network: Network, asked: tuple[str, str]) -> Iterator[Finding]:
+def _float_layers(graph: _Graph) -> Iterator[Finding]:
     """L09."""
-    for kind, entries, dtype in zip(("input", "output"), network.entries(), asked, strict=True):
-        for name, index in entries.items():
-            got = network.main.tensors[index].dtype
-            if got != dtype:
-                why = f"this {kind} is {got}, {dtype} was asked for: the converter fell back without a word"
-                cure = "fake-quantize the activations in front of and behind every layer, inputs and outputs included"
-                yield Finding("L09", "error", name, why, cure)
+    for operator, _, weights in graph.float_layers():
+        if weights.dtype == "float32":
+            why = "computes in float32, int8 was asked for: the converter fell back without a word"
+            cure = "fake-quantize the activations in front of it and behind it, as convert --int8 does"
+            yield graph.found("L09", operator, why, error=True, cure=cure)
 
 
 def _unpacked_signs(graph: _Graph) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 
@@ -20,6 +21,7 @@ from edgebnn.data.examples import read_digits, read_folders
 from edgebnn.data.pictures import Image, Labelled, Pictures, read_rgb
 from edgebnn.errors import DataError
 from edgebnn.evaluation.annotations import read_annotations
+from edgebnn.models import MODELS
 from edgebnn.training.checkpoints import load_state
 from edgebnn.training.classification import Classification
 from edgebnn.training.classification_recipe import ClassificationRecipe
@@ -78,6 +80,17 @@ def train(
             if init_from and workers.is_chief:
                 loop.load_weights(init_from)
             loop.run(state)
+
+
+def untrained(recipe: str, *, smoke: bool) -> Any:
+    """The recipe's network, before it has learnt anything, at its export size; ten classes where data would say."""
+    how = read_recipe(recipe, smoke=smoke)
+    tf.keras.utils.set_random_seed(how.schedule.seed)
+    _, build = MODELS[how.model.name]
+    if isinstance(how, ClassificationRecipe):
+        size = how.input
+        return build(how.model, width=size.width, height=size.height, channels=size.channels, classes=10)
+    return build(how.model, width=how.export.width, height=how.export.height)
 
 
 def make_task(how: Recipe, data: Sequence[Path], scratch: Path, workers: Workers) -> Task:

@@ -90,11 +90,42 @@ def test_sttern_is_caught_and_nothing_is_written(checkpoint: Files, tmp_path: Pa
     output = tmp_path / "out.tflite"
     output.write_bytes(b"what was there before")
     with pytest.raises(ParityError, match=r"the first operator that differs is LceBconv2d \d") as raised:
-        convert(checkpoint("ternary"), output, card=None)
+        convert(checkpoint("ternary"), output, card=None, allow={"L15"})
     assert "the layer 'quant_conv2d_1' quantizes to 3 values (-1, 0, 1)" in str(raised.value)
     assert "% of the range" in str(raised.value)
     assert output.read_bytes() == b"what was there before"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_lint_errors_stop_it_unless_allowed(checkpoint: Files, tmp_path: Path, capsys: Any) -> None:
+    output = tmp_path / "out.tflite"
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["convert", str(checkpoint("ternary")), "-o", str(output)])
+    assert ended.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("edgebnn: lint: error L15: QuantConv2D 'quant_conv2d_1': its input_quantizer has")
+    assert captured.err.endswith("--allow L15 converts it as it is\n") and captured.err.count("\n") == 1
+    assert "lint: error L15" in captured.out and not output.exists()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["convert", str(checkpoint("ternary")), "-o", str(output), "--allow", "L1"])
+    assert ended.value.code == 2
+    assert "got L1" in capsys.readouterr().err
+
+
+def test_warnings_are_printed(checkpoint: Files, tmp_path: Path, capsys: Any) -> None:
+    convert(checkpoint("odd_channels"), tmp_path / "out.tflite", card=None)
+    assert "lint: warning L07: LceBconv2d" in capsys.readouterr().out
+
+
+def test_explain_says_what_will_be_binary(checkpoint: Files, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "digits-cnn", "--explain"])
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    operators = [line for line in lines if " CONV_2D " in line or " LceBconv2d " in line]
+    binary = [line for line in operators if line.startswith("1 bit ")]
+    assert 0 < len(binary) < len(operators)
+    assert any(f"{len(binary)} of {len(operators)} operators with weights will be" in line for line in lines)
 
 
 def test_a_shifted_sign_is_caught(checkpoint: Files, converted: Files, monkeypatch: pytest.MonkeyPatch) -> None:

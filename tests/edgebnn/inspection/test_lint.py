@@ -241,15 +241,14 @@ def test_l08_operators_that_nobody_knows() -> None:
     assert net.found() == []
 
 
-def test_l09_types_that_were_asked_for() -> None:
+def test_l09_float_layers_where_int8_was_asked_for() -> None:
     net = Net()
-    net.op("RELU", net.x)
-    network = net.network()
-    assert lint(network, io_types=("float32", "float32")) == []
-    assert [(f.rule, f.severity, f.layer) for f in lint(network, io_types=("int8", "float32"))] == [
-        ("L09", "error", "x")
-    ]
-    assert [f.layer for f in lint(network, io_types=("int8", "int8"))] == ["x", "out0"]
+    net.op("CONV_2D", net.x, net.weights(binary=False))
+    assert lint(net.network()) == []
+    assert [(f.rule, f.severity) for f in lint(net.network(), int8=True)] == [("L09", "error")]
+    net = Net()
+    net.op("CONV_2D", net.x, net.tensor(np.arange(-50, 50, dtype=np.int8).reshape(4, 1, 1, 25)))
+    assert lint(net.network(), int8=True) == []
 
 
 def test_l10_signs_unpacked_again() -> None:
