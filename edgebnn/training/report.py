@@ -71,7 +71,7 @@ def _course(history: Sequence[Mapping[str, float]]) -> Iterator[str]:
     names = [name for name in history[-1] if name not in _NOT_PLOTTED]
     losses = [name for name in names if "loss" in name]
     others = [name for name in names if name not in losses]
-    for names, label in ((losses, "loss"), (others, "on the validation split"), (["rate"], "learning rate")):
+    for names, label in ((losses, "loss"), (others, "figures of training and validation"), (["rate"], "learning rate")):
         curves = {name: [row.get(name, float("nan")) for row in history] for name in names}
         if curves:
             yield _curves(epochs, curves, label, logarithmic=names == ["rate"])
@@ -105,6 +105,7 @@ def _curves(
     for name, values in curves.items():
         axes.plot(epochs, values, marker="." if len(epochs) < 20 else "", label=name)
     axes.set(xlabel="epoch", yscale="log" if logarithmic else "linear")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     if len(curves) > 1:
         axes.legend(fontsize=7, ncols=2 if len(curves) > 6 else 1)
     return _svg(figure, label)

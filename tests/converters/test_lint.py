@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
+
+import pytest
+
+if find_spec("larq_compute_engine") is None:
+    pytest.skip("needs the extra [train]", allow_module_level=True)
 
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 
 import larq as lq  # isort: skip
-import pytest
 import tensorflow as tf
 from edgebnn_convert.keras_lint import lint_keras
 from edgebnn_convert.quiet import captured_stderr
