@@ -31,6 +31,7 @@ from edgebnn.training.classification import Classification, classification_loss
 from edgebnn.training.classification_recipe import ClassificationRecipe
 from edgebnn.training.optimizers import ShiftAdaMaxStep, glorot_scale
 from edgebnn.training.rates import exponential
+from edgebnn.training.workers import Workers
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -60,7 +61,7 @@ def digits_task(name: str, **changes: dict[str, Any]) -> Classification:
     del raw["smoke"]
     for key, value in changes.items():
         raw[key] = raw.get(key, {}) | value
-    return Classification(ClassificationRecipe.model_validate(raw), read_digits(), data=())
+    return Classification(ClassificationRecipe.model_validate(raw), read_digits(), data=(), workers=Workers())
 
 
 @figure

@@ -15,7 +15,6 @@ import platform
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +31,7 @@ from edgebnn.data.examples import ExampleSet, read_digits
 from edgebnn.training.average import WeightAverage
 from edgebnn.training.classification import Classification, classification_loss
 from edgebnn.training.classification_recipe import ClassificationRecipe
+from edgebnn.training.workers import Workers
 
 ROOT = Path(__file__).parent.parent
 RUNS, PAGE = ROOT / "docs/figures/digits.csv", ROOT / "docs/bnn.md"
@@ -131,11 +131,12 @@ def train(task: Classification) -> dict[str, float]:
         if average:
             average.update()
         if (step + 1) % task.steps == 0:
-            with average.applied() if average else nullcontext():
-                val = task.accuracy(task.examples.val)
-                if val >= best["val"]:
-                    best = {"val": val, "test": task.accuracy(task.examples.test), "epoch": (step + 1) // task.steps}
-                    weights = task.network.get_weights()
+            if average:
+                task.still.set_weights(average.weights)
+            val = task.accuracy(task.pictures.val)
+            if val >= best["val"]:
+                best = {"val": val, "test": task.accuracy(task.pictures.test), "epoch": (step + 1) // task.steps}
+                weights = task.still.get_weights()
     task.network.set_weights(weights)
     return best
 
@@ -149,13 +150,13 @@ def run(recipe: str, variant: str, seed: int, digits: ExampleSet) -> dict[str, f
     }.get(variant, Classification)
     if variant.startswith("QuickNet"):
         changes = changes | {"optimizer": {"glorot": False}}
-    task = kind(recipe_of(recipe, seed, changes), digits, data=())
+    task = kind(recipe_of(recipe, seed, changes), digits, data=(), workers=Workers())
     if variant.startswith("two stages"):
-        first = Classification(recipe_of(recipe, seed, FIRST_STAGE), digits, data=())
+        first = Classification(recipe_of(recipe, seed, FIRST_STAGE), digits, data=(), workers=Workers())
         train(first)
         task.take_weights(first.network)
     if isinstance(task, Distilled):
-        teacher = Classification(recipe_of(recipe, seed, FLOAT), digits, data=())
+        teacher = Classification(recipe_of(recipe, seed, FLOAT), digits, data=(), workers=Workers())
         train(teacher)
         task.teacher = teacher.network
     return train(task)
