@@ -167,10 +167,12 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path, detector_file: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ,
+        # As in a terminal, also where these tests run in the background of a script, which ignores SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     part = tmp_path / "out" / ".long-detected.part.mp4"
     for _ in range(600):
-        if part.exists():  # opened for the first frame; its size grows late, in the encoder's blocks
+        if part.exists() and part.stat().st_size > 0:
             break
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
