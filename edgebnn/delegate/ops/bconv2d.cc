@@ -100,21 +100,10 @@ class BConv2DOp : public Op {
 
   void SetInput(const TensorInfo& input) {
     Require(input.type == kTfLiteInt32, "its input must be int32 words of 32 channels");
-    Require(input.dims.size() == 4, "its input has ", input.dims.size(), " dimensions, expected 4");
-    Elements(input.dims);
+    RequireImage(input.dims);
     Require(input.dims[3] == shape_.in_words(), "its input has ", input.dims[3], " words a pixel, channels_in = ",
             shape_.channels_in, " needs ", shape_.in_words());
-    const Window rows = SlidingWindow(padding_, input.dims[1], shape_.filter_height, shape_.stride_height,
-                                      shape_.dilation_height);
-    const Window columns = SlidingWindow(padding_, input.dims[2], shape_.filter_width, shape_.stride_width,
-                                         shape_.dilation_width);
-    shape_.batches = input.dims[0];
-    shape_.in_height = input.dims[1];
-    shape_.in_width = input.dims[2];
-    shape_.out_height = rows.out;
-    shape_.out_width = columns.out;
-    shape_.pad_top = rows.pad;
-    shape_.pad_left = columns.pad;
+    Slide(input.dims, padding_, shape_.dilation_height, shape_.dilation_width, &shape_);
   }
 
   void SetForm(TfLiteType type) {

@@ -35,19 +35,10 @@ class Pool : public Op {
     const TensorInfo& input = *inputs[0];
     Require(input.type == kTfLiteFloat32 && output.type == kTfLiteFloat32 && input.constant == nullptr,
             "its input and output must be float32 and change");
-    Require(input.dims.size() == 4, "its input has ", input.dims.size(), " dimensions, expected 4");
-    Elements(input.dims);
-    const Window rows = SlidingWindow(padding_, input.dims[1], shape_.filter_height, shape_.stride_height, 1);
-    const Window columns = SlidingWindow(padding_, input.dims[2], shape_.filter_width, shape_.stride_width, 1);
-    shape_.batches = input.dims[0];
-    shape_.in_height = input.dims[1];
-    shape_.in_width = input.dims[2];
+    RequireImage(input.dims);
+    Slide(input.dims, padding_, 1, 1, &shape_);
     shape_.channels = input.dims[3];
-    shape_.out_height = rows.out;
-    shape_.out_width = columns.out;
-    shape_.pad_top = rows.pad;
-    shape_.pad_left = columns.pad;
-    return {shape_.batches, rows.out, columns.out, shape_.channels};
+    return {shape_.batches, shape_.out_height, shape_.out_width, shape_.channels};
   }
 
   void Run(const void* const* inputs, void* output, uint8_t*, ThreadPool& pool) const override {

@@ -28,4 +28,25 @@ inline Window SlidingWindow(Padding padding, int in, int filter, int stride, int
   return {out, static_cast<int>(missing > 0 ? missing / 2 : 0)};
 }
 
+// NHWC; Refusal when it is something else.
+inline void RequireImage(const Dims& dims) {
+  Require(dims.size() == 4, "its input has ", dims.size(), " dimensions, expected 4");
+  Elements(dims);
+}
+
+// Fills in what a kernel's shape says of a window that slides over an image: batches, input, output, padding before it.
+// Reads the shape's filter and strides.
+template <class Shape>
+void Slide(const Dims& image, Padding padding, int dilation_height, int dilation_width, Shape* shape) {
+  const Window rows = SlidingWindow(padding, image[1], shape->filter_height, shape->stride_height, dilation_height);
+  const Window columns = SlidingWindow(padding, image[2], shape->filter_width, shape->stride_width, dilation_width);
+  shape->batches = image[0];
+  shape->in_height = image[1];
+  shape->in_width = image[2];
+  shape->out_height = rows.out;
+  shape->out_width = columns.out;
+  shape->pad_top = rows.pad;
+  shape->pad_left = columns.pad;
+}
+
 }  // namespace edgebnn
