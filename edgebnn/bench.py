@@ -31,7 +31,7 @@ from edgebnn.runtime.model import read_model
 Array = npt.NDArray[Any]
 
 OURS, OURS_ARRAYS = "edgebnn", "edgebnn, arrays in and out"
-UNFUSED = "edgebnn, fuse=0"
+UNFUSED, SINGLE = "edgebnn, fuse=0", "edgebnn, 1 thread"
 BURST_NS = 2_000_000
 LEAST_ROUNDS, MOST_ROUNDS = 3, 2000
 
@@ -191,7 +191,11 @@ def run(
     if fuses(content, network.main):
         unfused = LiteRt(name, content, num_threads=num_threads, delegate={**options, "fuse": "0"})
         alone = unfused.run(inputs)
-        candidates.append(Candidate(UNFUSED, unfused.invoke, lambda got: _check_unfused(got, alone)))
+        candidates.append(Candidate(UNFUSED, unfused.invoke, lambda got: _compare(got, alone)))
+    if num_threads > 1:
+        single = LiteRt(name, content, num_threads=1, delegate=options)
+        by_one = single.run(inputs)
+        candidates.append(Candidate(SINGLE, single.invoke, lambda got: _compare(got, by_one)))
     notes = []
     others = []
     for peer in peers:
@@ -339,9 +343,9 @@ def _check_kernels(name: str, content: bytes, inputs: list[Array], outputs: list
     return "= plain loops, bit for bit"
 
 
-def _check_unfused(outputs: list[Array], unfused: list[Array]) -> str:
+def _compare(outputs: list[Array], others: list[Array]) -> str:
     """Equal but where runtimes round in another order (interpolation, large averages); then later signs may flip."""
-    differing = sum(int((a != b).sum()) for a, b in zip(outputs, unfused, strict=True))
+    differing = sum(int((a != b).sum()) for a, b in zip(outputs, others, strict=True))
     share = differing / max(1, sum(a.size for a in outputs))
     return f"{100 * share:.2g} % of the outputs differ by rounding" if differing else "= edgebnn, bit for bit"
 

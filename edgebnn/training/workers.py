@@ -87,7 +87,8 @@ class Workers:
         ) as error:
             if self._strategy is None:
                 raise
-            raise DataError("another worker has gone: start all of them again with --resume") from error
+            first = str(error).splitlines()[0][:200]
+            raise DataError(f"another worker has gone or failed ({first}): start all again with --resume") from error
 
 
 @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]

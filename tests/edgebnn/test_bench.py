@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgebnn import bench, cli, profiling
-from edgebnn.bench import OURS, OURS_ARRAYS, UNFUSED, Candidate, Instant, Times
+from edgebnn.bench import OURS, OURS_ARRAYS, SINGLE, UNFUSED, Candidate, Instant, Times
 from edgebnn.delegate.loader import load_delegate
 from edgebnn.errors import DelegateError, ModelError, ParityError
 from edgebnn.inspection.graph import parse
@@ -211,6 +211,13 @@ def test_a_peer_that_refuses_the_model_is_a_note(network: Path) -> None:
 
     result = bench.run("net", network.read_bytes(), peers=["lce"], load_peer=refuse, seconds=0.001)
     assert result.notes == ["lce is left out: groups"] and [row.name for row in result.rows] == [OURS, UNFUSED]
+
+
+def test_two_threads_are_compared_with_one(network: Path) -> None:
+    result = bench.run("net", network.read_bytes(), num_threads=2, seconds=0.001)
+    assert [row.name for row in result.rows] == [OURS, UNFUSED, SINGLE] and result.clock == "wall"
+    assert result.rows[2].check == "= edgebnn, bit for bit"
+    assert result.rows[2].ratio == result.rows[2].wall_ms / result.rows[0].wall_ms
 
 
 def test_peers_that_copy_arrays_are_compared_with_ours_that_copies_too(network: Path) -> None:
