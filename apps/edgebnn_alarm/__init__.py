@@ -1,0 +1,1 @@
+"""The clock that rings: `edgebnn-alarm`. Standard library, sqlite3 and sound only."""

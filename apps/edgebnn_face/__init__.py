@@ -1,0 +1,1 @@
+"""Faces in front of a camera as a device service: `edgebnn-face`."""

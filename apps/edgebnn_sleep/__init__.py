@@ -1,0 +1,1 @@
+"""The bedside sleep monitor: `edgebnn-sleep`."""

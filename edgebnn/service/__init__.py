@@ -1,0 +1,1 @@
+"""What the services share: systemd, settings, logging, MQTT, web pages, metrics."""
