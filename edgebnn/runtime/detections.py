@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -39,21 +40,31 @@ def decode(maps: Mapping[str, Array], how: Decode, *, min_score: float) -> tuple
     """
     # A hair below the threshold, which the scores themselves then decide: float32 rounds both.
     logit = np.float32(np.log(min_score / (1 - min_score)) - 1e-3)
-    boxes, logits = [], []
-    for level in how.levels:
-        grid = maps[level.output].reshape(-1, *maps[level.output].shape[-2:])
-        y, x = np.nonzero(grid[..., 0] >= logit)
-        found = grid[y, x]
-        distance = np.exp(np.clip(found[:, 1:], -10, 10)) * np.float32(level.stride * level.scale)
-        centre = (np.stack([x, y], axis=-1).astype(np.float32) + np.float32(0.5)) * np.float32(level.stride)
-        boxes.append(np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=-1))
-        logits.append(found[:, 0])
-    every = np.concatenate(boxes).astype(np.float32)
-    scores = (1 / (1 + np.exp(-np.clip(np.concatenate(logits), -80, 80)))).astype(np.float32)
-    good = (scores >= np.float32(min_score)) & np.isfinite(every).all(axis=-1)
-    every, scores = every[good], scores[good]
-    kept = nms(every, scores, iou=how.nms_iou, limit=how.max_detections)
-    return every[kept], scores[kept]
+    grids = [maps[level.output].reshape(-1, *maps[level.output].shape[-2:]) for level in how.levels]
+    every = np.concatenate([grid.reshape(-1, 5) for grid in grids])
+    cells = np.flatnonzero(every[:, 0] >= logit)
+    centre, reach = _cells(
+        tuple((*grid.shape[:2], level.stride, level.scale) for grid, level in zip(grids, how.levels, strict=True))
+    )
+    found, centre = every[cells], centre[cells]
+    distance = np.exp(np.clip(found[:, 1:], -10, 10)) * reach[cells]
+    boxes = np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1)
+    scores = (1 / (1 + np.exp(-np.clip(found[:, 0], -80, 80)))).astype(np.float32)
+    good = (scores >= np.float32(min_score)) & np.isfinite(boxes).all(axis=1)
+    boxes, scores = boxes[good], scores[good]
+    kept = nms(boxes, scores, iou=how.nms_iou, limit=how.max_detections)
+    return boxes[kept], scores[kept]
+
+
+@lru_cache(maxsize=16)
+def _cells(levels: tuple[tuple[int, int, float, float], ...]) -> tuple[Array, Array]:
+    """Of all cells of levels (rows, columns, stride, scale): centres (N, 2) and units of distance (N, 1) in pixels."""
+    centres, reaches = [], []
+    for rows, columns, stride, scale in levels:
+        y, x = np.indices((rows, columns), np.float32).reshape(2, -1)
+        centres.append((np.stack([x, y], axis=1) + np.float32(0.5)) * np.float32(stride))
+        reaches.append(np.full((rows * columns, 1), stride * scale, np.float32))
+    return np.concatenate(centres), np.concatenate(reaches)
 
 
 def nms(boxes: Array, scores: Array, *, iou: float, limit: int) -> npt.NDArray[np.int64]:

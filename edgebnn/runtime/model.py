@@ -72,7 +72,9 @@ class Model:
             if got != str(port):
                 raise InputError(f"expected {port} for input {port.name!r}, got {got}")
         with self._turn:
-            return self._invoke(arrays)
+            for array, port in zip(arrays, self.inputs, strict=True):
+                self._interpreter.set_tensor(port.tensor, np.ascontiguousarray(array))
+            return self._invoke()
 
     def detect(self, rgb_frame: npt.NDArray[np.uint8], *, min_score: float | None = None) -> Detections:
         """What is in a picture (H, W, 3), for models whose card says task "detect"; boxes in frame pixels.
@@ -85,9 +87,7 @@ class Model:
         with self._turn:
             return self._detector(rgb_frame, min_score)
 
-    def _invoke(self, arrays: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        for array, port in zip(arrays, self.inputs, strict=True):
-            self._interpreter.set_tensor(port.tensor, np.ascontiguousarray(array))
+    def _invoke(self) -> tuple[Tensor, ...]:
         started = time.perf_counter_ns()
         try:
             self._interpreter.invoke()
@@ -126,7 +126,7 @@ class _Detector:
         self._table = input_table(
             port.dtype, self._frame.mean, self._frame.std, scale=port.scale or 1, zero_point=port.zero_point
         )
-        self._tensor = np.empty(expected, port.dtype)
+        self._input = model._interpreter.tensor(port.tensor)
 
     def __call__(self, frame: npt.NDArray[np.uint8], min_score: float | None) -> Detections:
         from edgebnn.runtime.preprocess import apply_table, letterbox, to_frame
@@ -134,9 +134,11 @@ class _Detector:
         threshold = self._decode.min_score if min_score is None else check_score(min_score)
         clock = [time.process_time_ns()]
         image, scale, shift = letterbox(frame, self._frame.width, self._frame.height, self._frame.pad)
-        apply_table(image, self._table, self._tensor[0])
+        apply_table(
+            image, self._table, self._input()[0]
+        )  # into the interpreter's memory, which it may move: no view stays
         clock.append(time.process_time_ns())
-        values = self._model._invoke((self._tensor,))
+        values = self._model._invoke()
         clock.append(time.process_time_ns())
         maps = {port.name: _real(value, port) for port, value in zip(self._model.outputs, values, strict=True)}
         boxes, scores = decode(maps, self._decode, min_score=threshold)
