@@ -52,6 +52,7 @@ class LiveSettings(Generic[Schema]):
     """
 
     def __init__(self, file: Path, schema: type[Schema], *, state: Path) -> None:
+        """Reads both files."""
         self._file = file
         self._schema = schema
         self._state = state

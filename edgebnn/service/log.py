@@ -59,6 +59,7 @@ class OneLine(logging.Formatter):
     """One line per record: priority or time, level, logger, message, and of an exception its kind and text."""
 
     def __init__(self, *, journal: bool, debug: bool = False) -> None:
+        """`journal`: with journald's priority instead of time and level."""
         super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
         self.journal = journal
         self.debug = debug

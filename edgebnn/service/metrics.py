@@ -26,6 +26,7 @@ class Metrics:
     """
 
     def __init__(self, service: str) -> None:
+        """`service` as in `face`."""
         self.registry = CollectorRegistry()
         self._prefix = f"edgebnn_{service}"
         ProcessCollector(registry=self.registry)

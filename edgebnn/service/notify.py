@@ -15,6 +15,7 @@ class Notifier:
     """
 
     def __init__(self, *, environ: Mapping[str, str] = os.environ) -> None:
+        """Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID."""
         self._address = environ.get("NOTIFY_SOCKET", "")
         if self._address.startswith("@"):  # abstract namespace
             self._address = "\0" + self._address[1:]
