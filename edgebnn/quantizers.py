@@ -12,6 +12,9 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 import larq as lq  # isort: skip
 import tensorflow as tf
 
+WORKERS_APART = 2**32
+"""Between the streams of two workers; the first one's are those of a worker alone."""
+
 
 def hard_sigmoid(x: Any) -> Any:
     """clip((x + 1) / 2, 0, 1), the probability of +1 (Courbariaux et al. 2016, eq. 3). Keras's has another slope."""
@@ -26,14 +29,17 @@ class StochasticSign(lq.quantizers.Quantizer):  # type: ignore[misc]
     The gradient passes straight through where |x| <= 1 and is 0 elsewhere. For `input_quantizer` and
     `kernel_quantizer` alike. The numbers drawn are a function of `seed` and of `draws`, the count of the draws so far:
     a run that sets `draws` goes on as if it had never stopped. Give each quantizer of a network its own seed.
+
+    Of several workers each draws its own numbers, for examples of its own. Not so with `shared`, for kernels: all
+    workers learn one network, whose weights are binarized once a step.
     """
 
     precision = 1
 
-    def __init__(self, seed: int = 0, **options: Any) -> None:
-        """Draw from the stream `seed`."""
+    def __init__(self, seed: int = 0, shared: bool = False, **options: Any) -> None:
+        """Draw from the stream `seed`, below 2^32; `shared`: the same numbers on all workers."""
         super().__init__(**options)
-        self.seed = seed
+        self.seed, self.shared = seed, shared
 
     def build(self, input_shape: Any) -> None:
         """Make the counter."""
@@ -56,7 +62,9 @@ class StochasticSign(lq.quantizers.Quantizer):  # type: ignore[misc]
         return tf.cond(training, lambda: self._draw(inputs), lambda: lq.quantizers.ste_sign(inputs))
 
     def _draw(self, inputs: Any) -> Any:
-        seed = tf.stack([tf.constant(self.seed, tf.int64), tf.identity(self.draws)])
+        replica = None if self.shared else tf.distribute.get_replica_context()
+        worker = 0 if replica is None else tf.cast(replica.replica_id_in_sync_group, tf.int64)
+        seed = tf.stack([self.seed + WORKERS_APART * worker, tf.identity(self.draws)])
         self.draws.assign_add(1)
         uniform = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=inputs.dtype, alg="philox")
 
@@ -74,7 +82,7 @@ class StochasticSign(lq.quantizers.Quantizer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        return {**super().get_config(), "seed": self.seed}
+        return {**super().get_config(), "seed": self.seed, "shared": self.shared}
 
 
 def set_draws(network: Any, count: int) -> None:

@@ -79,20 +79,20 @@ class _Builder:
         if how.weights == "float":
             options["kernel_initializer"] = "glorot_uniform"
         else:
-            options["kernel_quantizer"] = self.quantizer(WEIGHTS, how.weights, 0)
+            options["kernel_quantizer"] = self.quantizer(WEIGHTS, how.weights, shared=True)
             options["kernel_constraint"] = "weight_clip"
             options["kernel_initializer"] = tf.keras.initializers.RandomUniform(-1.0, 1.0)
         if self.made and how.activations == "float":
             x = tf.keras.layers.ReLU(name=f"{name}_relu")(x)
         elif self.made:
-            options["input_quantizer"] = self.quantizer(ACTIVATIONS, how.activations, 1)
+            options["input_quantizer"] = self.quantizer(ACTIVATIONS, how.activations, shared=False)
         x = lq.layers.QuantConv2D(units, kernel or tuple(x.shape[1:3]), name=name, **options)(x)
         self.made += 1
         kind = ShiftBatchNormalization if how.norm == "shift" else tf.keras.layers.BatchNormalization
         return kind(momentum=how.bn_momentum, epsilon=how.bn_epsilon, name=f"{name}_bn")(x)
 
-    def quantizer(self, names: dict[str, str], wanted: str, stream: int) -> Any:
+    def quantizer(self, names: dict[str, str], wanted: str, *, shared: bool) -> Any:
         """A quantizer of Larq's, or ours with a seed that no other one of the network has."""
         if wanted == "stochastic":
-            return StochasticSign(seed=2 * self.made + stream)
+            return StochasticSign(seed=2 * self.made + (not shared), shared=shared)
         return lq.quantizers.get(names[wanted])

@@ -150,7 +150,7 @@ def network() -> tf.keras.Model:
     options = {"use_bias": False, "kernel_constraint": "weight_clip"}
     return tf.keras.Sequential(
         [
-            lq.layers.QuantDense(32, kernel_quantizer=StochasticSign(7), input_shape=(16,), **options),
+            lq.layers.QuantDense(32, kernel_quantizer=StochasticSign(7, shared=True), input_shape=(16,), **options),
             lq.layers.QuantDense(4, input_quantizer="stochastic_sign", kernel_quantizer=StochasticSign(8), **options),
         ]
     )
@@ -165,7 +165,8 @@ def test_a_network_comes_back_from_its_file(tmp_path: Path, ending: str) -> None
     one.save(tmp_path / f"network.{ending}")
     other = tf.keras.models.load_model(tmp_path / f"network.{ending}", compile=False)
     np.testing.assert_array_equal(one(x), other(x))
-    assert [layer.kernel_quantizer.seed for layer in other.layers] == [7, 8]
+    quantizers = [layer.kernel_quantizer for layer in other.layers]
+    assert [(one.seed, one.shared) for one in quantizers] == [(7, True), (8, False)]
     assert other.layers[1].input_quantizer.precision == 1
 
 

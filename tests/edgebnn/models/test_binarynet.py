@@ -56,6 +56,9 @@ def test_every_stochastic_quantizer_has_a_stream_of_its_own() -> None:
     network = build_binarynet(BinaryNet(**CNN, weights="stochastic", activations="stochastic"), **SIZE)
     seeds = [part.seed for part in network.submodules if isinstance(part, StochasticSign)]
     assert len(seeds) == 9 == len(set(seeds))
+    for layer in kernels(network).values():
+        assert layer.kernel_quantizer.shared, "workers have one network"
+        assert layer.input_quantizer is None or not layer.input_quantizer.shared
 
 
 def test_pictures_that_do_not_halve_are_refused() -> None:

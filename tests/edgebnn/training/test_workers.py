@@ -19,9 +19,15 @@ import pytest
 if find_spec("larq") is None:
     pytest.skip("needs the extra [train]", allow_module_level=True)
 
+from edgebnn.data.examples import read_digits
 from edgebnn.errors import ConfigError, DataError
+from edgebnn.quantizers import WORKERS_APART
 from edgebnn.training.checkpoints import load_state
+from edgebnn.training.classification import Classification, classification_loss
+from edgebnn.training.recipe import read_recipe
 from edgebnn.training.workers import Workers, join_workers
+
+import tensorflow as tf  # isort: skip
 
 
 def free_ports(count: int) -> list[int]:
@@ -84,6 +90,76 @@ def test_two_workers_learn_as_one_does(tmp_path: Path) -> None:
         assert together["loss"] == pytest.approx(alone["loss"], rel=0.25)
         assert together["accuracy"] == pytest.approx(alone["accuracy"], abs=0.06)
     assert curves[1][-1]["loss"] < curves[1][0]["loss"]
+
+
+CHANCE = """
+task = "classify"
+name = "chance"
+[input]
+source = "digits"
+width = 8
+height = 8
+channels = 1
+mean = 8
+std = 8
+[model]
+name = "binarynet"
+dense = [16, 16]
+weights = "stochastic"
+activations = "stochastic"
+[schedule]
+epochs = 2
+steps = 2
+batch = 50
+seed = 1
+"""
+
+
+def learn_by_hand(file: Path, *, shared: bool, apart: bool) -> list[np.ndarray]:
+    """The weights after all steps of two workers, of which each draws signs of activations and of weights.
+
+    `shared`: the same weights on both; `apart`: other activations. Each worker is a network of its own that has half of
+    each batch; the gradients' mean moves both.
+    """
+    how = read_recipe(str(file))
+    tasks = [Classification(how, read_digits(), data=(), workers=Workers()) for _ in range(2)]
+    for layer in tasks[1].network.layers:
+        if getattr(layer, "input_quantizer", None) is not None and apart:
+            layer.input_quantizer.seed += WORKERS_APART
+        if hasattr(layer, "kernel_quantizer") and not shared:
+            layer.kernel_quantizer.seed += WORKERS_APART
+    for step, (images, labels) in enumerate(tasks[0].batches(0, 4)):
+        found = []
+        for task, mine in zip(tasks, (slice(25), slice(25, 50)), strict=True):
+            with tf.GradientTape() as tape:
+                scores = task.network((images[mine].astype(np.float32) - 8) / 8, training=True)
+                loss = classification_loss(scores, labels[mine], kind="squared-hinge")
+            found.append(tape.gradient(loss, task.network.trainable_variables))
+        means = [(tf.convert_to_tensor(a) + tf.convert_to_tensor(b)) / 2 for a, b in zip(*found, strict=True)]
+        for task in tasks:
+            task.optimizer.learning_rate.assign(task.rate(step))
+            task.optimizer.apply_gradients(zip(means, task.network.trainable_variables, strict=True))
+        if step % 2:  # an epoch's end: the mean of the batch statistics
+            weights = [np.mean(pair, axis=0) for pair in zip(*(t.network.get_weights() for t in tasks), strict=True)]
+            for task in tasks:
+                task.network.set_weights(weights)
+    return weights
+
+
+def test_two_workers_take_the_steps_of_the_mean_gradient_chance_included(tmp_path: Path) -> None:
+    """Both have the same signs of the weights, each has signs of activations of its own."""
+    file = tmp_path / "chance.toml"
+    file.write_text(CHANCE)
+    processes = start(file, tmp_path / "run", workers=2, logs=tmp_path)
+    by_hand = {how: learn_by_hand(file, shared=how[0], apart=how[1]) for how in ((1, 1), (1, 0), (0, 1))}
+    assert [process.wait() for process in processes] == [0, 0], said(tmp_path)
+    found = load_state(tmp_path / "run" / "last.npz").weights
+    differences = {
+        how: max(float(np.abs(a - b).max()) for a, b in zip(found, weights, strict=True))
+        for how, weights in by_hand.items()
+    }
+    assert differences.pop((1, 1)) < 1e-3
+    assert min(differences.values()) > 0.01, "the comparison could tell"
 
 
 def test_a_worker_that_dies_and_one_that_is_asked_to_stop(tmp_path: Path) -> None:
