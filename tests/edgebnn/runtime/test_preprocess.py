@@ -135,3 +135,24 @@ def test_interpolation_is_opencvs_exact_one() -> None:
     frame = np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     image, _, _ = letterbox(frame, 32, 32, 0)
     np.testing.assert_array_equal(image, cv2.resize(frame, (32, 32), interpolation=cv2.INTER_LINEAR_EXACT))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (641, 479), (1001, 703), (4056, 3040), (700, 650)])
+def test_a_large_frame_is_shrunk_in_place_and_without_aliases(width: int, height: int) -> None:
+    """Blobs keep their places to a quarter of a pixel; lines thinner than a pixel become even grey."""
+    scale = min(320 / width, 320 / height)
+    y, x = np.indices((height, width), np.float32)
+    for across, down in ((0.2, 0.3), (0.5, 0.5), (0.9, 0.8)):
+        at = width * across, height * down
+        blob = 250 * np.exp(-((x + 0.5 - at[0]) ** 2 + (y + 0.5 - at[1]) ** 2) * scale**2 / 18)
+        image, _, (dx, dy) = letterbox(np.repeat(blob.astype(np.uint8)[..., None], 3, axis=2), 320, 320, 0)
+        grey = image[..., 0].astype(np.float64)
+        rows, columns = np.indices(grey.shape) + 0.5
+        seen = (columns * grey).sum() / grey.sum(), (rows * grey).sum() / grey.sum()
+        np.testing.assert_allclose(seen, (at[0] * scale + dx, at[1] * scale + dy), atol=0.25)
+    if scale < 0.25:
+        lines = np.zeros((height, width, 3), np.uint8)
+        lines[:, ::2] = 200
+        image, _, (_, dy) = letterbox(lines, 320, 320, 0)
+        inside = image[int(dy) + 2 : 318 - int(dy), 2:318].astype(np.float64)
+        assert abs(inside.mean() - 100) < 2 and inside.std() < 12
