@@ -1,1 +1,4 @@
-"""Frame sources behind one interface (`frame.Source`): picture files, folders and videos (`files`)."""
+"""Frame sources behind one interface (`frame.Source`), opened by what a user writes (`open.open_source`).
+
+`camera.Camera` keeps one running. docs/cameras.md says how they behave.
+"""

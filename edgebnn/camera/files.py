@@ -9,18 +9,15 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from edgebnn.camera.frame import Frame
+from edgebnn.camera.clock import Clock, Pace
+from edgebnn.camera.frame import Frame, Image
 from edgebnn.errors import InputError, UnavailableError
 
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"})
-CAMERAS = ("v4l2:", "picamera:", "rtsp:", "rtsps:")
 MAX_PIXELS = 128_000_000
 MAX_BYTES = 1 << 29
-
-Image = npt.NDArray[np.uint8]
 
 
 class Picture:
@@ -28,6 +25,9 @@ class Picture:
 
     name: the file as its user wrote it; relative: where its results belong below an output folder.
     """
+
+    live = False
+    paced = False
 
     def __init__(self, path: Path, *, name: str | None = None, relative: PurePath | None = None) -> None:
         """Nothing is read yet."""
@@ -49,12 +49,57 @@ class Picture:
         yield Frame(read_picture(self.path), 0, 0)
 
 
-class Video:
-    """The frames of a video file, RGB; name and relative as in `Picture`."""
+class Folder:
+    """The pictures of a folder as one source; one that cannot be read is a frame of no pixels."""
 
-    def __init__(self, path: Path, *, name: str | None = None, relative: PurePath | None = None) -> None:
+    live = False
+    paced = False
+
+    def __init__(self, path: Path, *, name: str | None = None) -> None:
+        """Nothing is read yet."""
+        self.path = path
+        self.name = str(path) if name is None else name
+
+    def __enter__(self) -> Folder:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the pictures in the order of `find`; InputError when there is none."""
+        for number, source in enumerate(find(str(self.path))):
+            try:
+                image = read_picture(source.path)
+            except InputError:
+                image = np.empty((0, 0, 3), np.uint8)
+            yield Frame(image, 0, number)
+
+
+class Video:
+    """The frames of a video file, RGB; name and relative as in `Picture`.
+
+    paced: at the video's own rate, by `clock`, and with its time of passing as timestamp; else as they are asked for.
+    """
+
+    live = False
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str | None = None,
+        relative: PurePath | None = None,
+        paced: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
         """Nothing is opened yet."""
         self.path = path
+        self.paced = paced
+        self._clock = clock or Clock()
         self.name = str(path) if name is None else name
         self.relative = PurePath(path.name) if relative is None else relative
         self.fps = 25.0
@@ -79,14 +124,19 @@ class Video:
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0.1 <= fps <= 1000 else self.fps
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        pace = Pace(self._clock)
         count = 0
         while True:
             good, image = capture.read()
             if not good:
                 break
             _refuse_large(image.shape[1], image.shape[0])
-            milliseconds = capture.get(cv2.CAP_PROP_POS_MSEC)
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), max(0, round(milliseconds * 1e6)), count)
+            timestamp_ns = max(0, round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6))
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+            if self.paced:
+                pace.wait(round(1e9 / self.fps))
+                timestamp_ns = self._clock.now_ns()
+            yield Frame(image, timestamp_ns, count)
             count += 1
         if count == 0:
             raise InputError("the video has no frame that can be decoded: it is damaged or of an unknown codec")
@@ -101,7 +151,7 @@ def find(given: str) -> list[Picture | Video]:
     extension is in VIDEOS is a video, any other a picture. InputError for a folder without pictures, UnavailableError
     for a camera.
     """
-    if given.startswith(CAMERAS):
+    if given.startswith(("v4l2:", "picamera:", "rtsp:", "rtsps:")):
         raise UnavailableError(
             f"expected image files, folders or video files, got the camera {given}: cameras belong to the face"
             " application, which comes with the next release"

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from importlib.resources import files
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edgebnn.errors import InputError
+from edgebnn.samples import photograph
 
 FRAMES, RATE, SIZE = 45, 15.0, (480, 360)  # three seconds, width x height
-
-
-def photograph() -> Path:
-    """The bundled photograph."""
-    return Path(str(files("edgebnn.samples") / "astronaut.jpg"))
 
 
 def write_clip(path: Path) -> None:

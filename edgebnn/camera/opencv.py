@@ -1,0 +1,147 @@
+"""Cameras that OpenCV reads: V4L2 devices, and streams over the network through its FFmpeg."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from edgebnn.camera.clock import Clock
+from edgebnn.camera.frame import Frame
+from edgebnn.errors import UnavailableError
+
+TIMEOUT_S = 5
+"""Of opening a camera and of waiting for a frame; below the 10 s after which a capture thread counts as blocked."""
+
+_OLDEST_STAMP_S = 2.0
+
+
+class V4l2:
+    """A V4L2 camera: USB, or any other that has a /dev/videoN which gives pictures."""
+
+    live = True
+    paced = True
+
+    def __init__(
+        self,
+        device: Path,
+        *,
+        name: str,
+        width: int,
+        height: int,
+        fps: float,
+        format: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Nothing is opened yet. `format` is a FourCC as MJPG; without one, OpenCV chooses."""
+        self.name = name
+        self._device = device
+        self._size = (width, height)
+        self._fps = fps
+        self._format = format
+        self._clock = clock or Clock()
+        self._capture: cv2.VideoCapture | None = None
+
+    def __enter__(self) -> V4l2:
+        """The device is opened with the first frame."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the device."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield its frames; UnavailableError when it is not there, busy, or stops."""
+        capture = self._capture = self._open()
+        yield from _frames(capture, self._clock, what=str(self._device), stamped=True)
+
+    def _open(self) -> cv2.VideoCapture:
+        device = self._device
+        try:
+            os.close(os.open(device, os.O_RDWR | os.O_NONBLOCK))
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                cure = "plug the camera in; `ls /dev/video*` lists what is there"
+            elif isinstance(error, PermissionError):
+                cure = "add this user to the group video: sudo usermod -aG video $USER, then log in again"
+            else:
+                cure = "check the camera and its cable"
+            raise UnavailableError(f"cannot open the camera {device}: {error.strerror}; {cure}") from None
+        # Read by OpenCV when it waits for its first frame.
+        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(TIMEOUT_S))
+        capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
+        if not capture.isOpened():
+            raise UnavailableError(
+                f"{device} gives no pictures: it is busy or no camera; `fuser -v {device}` names who has it, and"
+                " a Raspberry Pi's own camera is picamera:0"
+            )
+        if self._format is not None:
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self._format))
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
+        capture.set(cv2.CAP_PROP_FPS, self._fps)
+        return capture
+
+
+class Stream:
+    """A stream over the network: RTSP, or MJPEG and whatever else FFmpeg reads over HTTP."""
+
+    live = True
+    paced = True
+
+    def __init__(self, url: str, *, name: str, clock: Clock | None = None) -> None:
+        """Nothing is opened yet; `name` is the URL without its password."""
+        self.name = name
+        self._url = url
+        self._clock = clock or Clock()
+        self._capture: cv2.VideoCapture | None = None
+
+    def __enter__(self) -> Stream:
+        """The connection is made with the first frame."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hang up."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield its frames; UnavailableError when it cannot be reached, is none, or stops."""
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: its messages hold the URL
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * TIMEOUT_S, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * TIMEOUT_S]
+        capture = self._capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, timeouts)
+        if not capture.isOpened():
+            raise UnavailableError(
+                f"cannot open the stream {self.name} within {TIMEOUT_S} s: check the address, the password, and that"
+                " the camera is on"
+            )
+        yield from _frames(capture, self._clock, what=self.name, stamped=False)
+
+
+def _frames(capture: cv2.VideoCapture, clock: Clock, *, what: str, stamped: bool) -> Iterator[Frame]:
+    """Frames until none comes: then UnavailableError. stamped: POS_MSEC is the driver's monotonic time of capture."""
+    sequence = 0
+    while capture.grab():
+        now_ns = clock.now_ns()
+        timestamp_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6) if stamped else now_ns
+        if not 0 <= now_ns - timestamp_ns <= _OLDEST_STAMP_S * 1e9:  # of another clock
+            timestamp_ns = now_ns
+        good, image = capture.retrieve()
+        if not good or image is None or image.size == 0:
+            image = np.empty((0, 0, 3), np.uint8)
+        elif image.ndim == 3 and image.shape[2] == 3:
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+        yield Frame(image, timestamp_ns, sequence)
+        sequence += 1
+    raise UnavailableError(f"{what} sends no more frames: check the camera and its cable or network")
