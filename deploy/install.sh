@@ -1,0 +1,322 @@
+#!/usr/bin/env bash
+# Installs edgebnn's services on 64-bit Raspberry Pi OS or Debian (bookworm, trixie), or upgrades them.
+#
+#   sudo ./deploy/install.sh [--wheel FILE] [--wheels FOLDER] [--dry-run] [face] [sleep]
+#
+# face: faces in front of a camera. sleep: the alarm clock and the bedside monitor. Without either, an upgrade of what is
+# there. Without --wheel it builds one of this checkout, with a C++ compiler; --wheels says where pip finds all that the
+# wheel needs, so that no network is used. Running it again changes nothing but what is new.
+#
+# A version lives in /opt/edgebnn/versions, with its environment and units; /opt/edgebnn/current points to the one that
+# runs. When an upgrade's services do not come up, the version before is put back, with its databases as they were.
+# Configuration in /etc/edgebnn is written only where there is none. docs/installing.md
+set -euo pipefail
+
+readonly OPT=/opt/edgebnn ETC=/etc/edgebnn STATE=/var/lib/edgebnn UNITS=/usr/local/lib/systemd/system BIN=/usr/local/bin
+readonly SETTLE_S=${EDGEBNN_SETTLE_S:-5} # how long services must stay up to count as good
+
+die() {
+  echo "install.sh: $*" >&2
+  exit 1
+}
+say() { echo "edgebnn: $*"; }
+# run COMMAND...: does it, or prints it in a dry run.
+run() {
+  if $dry; then printf '  %s\n' "$*"; else "$@"; fi
+}
+
+wheel="" wheels="" dry=false
+components=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --wheel) wheel=${2:?install.sh: --wheel needs a file} && shift ;;
+    --wheels) wheels=${2:?install.sh: --wheels needs a folder} && shift ;;
+    --dry-run) dry=true ;;
+    face | sleep) components+=("$1") ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" && exit ;;
+    *) die "expected --wheel FILE, --wheels FOLDER, --dry-run, face or sleep, got '$1'" ;;
+  esac
+  shift
+done
+here=$(cd "$(dirname "$0")" && pwd)
+
+# What the machine must be.
+$dry || [ "$(id -u)" = 0 ] || die "expected root: run sudo $0"
+$dry || [ -d /run/systemd/system ] || die "expected a system that systemd has booted, this one is not: use pip alone"
+case $(uname -m) in
+  x86_64 | aarch64) ;;
+  *) die "expected a 64-bit system (aarch64 or x86_64), this is $(uname -m): install 64-bit Raspberry Pi OS" ;;
+esac
+if [ -n "$wheel" ]; then
+  [ -f "$wheel" ] || die "expected a wheel, $wheel is no file"
+  wheel=$(realpath "$wheel")
+  case $(basename "$wheel") in
+    edgebnn-*_"$(uname -m)".whl) ;;
+    *) die "expected a wheel edgebnn-*_$(uname -m).whl for this machine, got $(basename "$wheel")" ;;
+  esac
+else
+  [ -f "$here/../pyproject.toml" ] || die "expected a checkout of edgebnn around $here, or a wheel: use --wheel FILE"
+fi
+if [ -n "$wheels" ]; then
+  [ -d "$wheels" ] || die "expected a folder of wheels, $wheels is none"
+  wheels=$(realpath "$wheels")
+fi
+for component in face sleep; do
+  [ -e "$UNITS/edgebnn-$component.service" ] && [[ " ${components[*]} " != *" $component "* ]] && components+=("$component")
+done
+[ ${#components[@]} -gt 0 ] || die "expected face, sleep or both: say what to install"
+services=()
+for component in "${components[@]}"; do
+  case $component in
+    face) services+=(face) ;;
+    sleep) services+=(alarm sleep) ;;
+  esac
+done
+if ! $dry; then
+  mkdir -p $OPT
+  free_mb=$(df --output=avail --block-size=1M $OPT | tail -1)
+  [ "$free_mb" -ge 700 ] || die "expected 700 MB free for $OPT, there are $((free_mb)): make room"
+  exec 9>/run/edgebnn-install.lock
+  flock --nonblock 9 || die "another install.sh is at work: wait for it"
+fi
+
+# Debian's packages. Without the wished ones a part is missing, and edgebnn doctor says so.
+needed=(python3 python3-venv)
+wished=(python3-picamera2)
+if [[ " ${components[*]} " == *" sleep "* ]]; then
+  needed+=(alsa-utils libportaudio2)
+  wished+=(python3-gpiozero python3-lgpio)
+fi
+[ -n "$wheel" ] || needed+=(g++ python3-dev)
+absent() {
+  local package
+  for package in "$@"; do
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+  done
+}
+install_packages() {
+  local missing wanted=() package
+  mapfile -t missing < <(absent "${needed[@]}")
+  mapfile -t wanted < <(absent "${wished[@]}")
+  [ ${#missing[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ] || return 0
+  export DEBIAN_FRONTEND=noninteractive
+  # A machine without a network keeps the lists that it has.
+  [ -n "$wheels" ] || run apt-get update -q || say "apt could not refresh its lists, the old ones are used"
+  if [ ${#missing[@]} -gt 0 ]; then
+    run apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends "${missing[@]}" ||
+      die "apt could not install ${missing[*]}: install them by hand, then run this again"
+  fi
+  for package in "${wanted[@]}"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then
+      run apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends "$package" ||
+        say "goes on without $package, which apt could not install"
+    else
+      say "goes on without $package, which this system's apt does not know"
+    fi
+  done
+}
+
+build_wheel() {
+  say "builds a wheel of $here/.."
+  python3 -m venv "$scratch/build"
+  "$scratch/build/bin/python" -m pip wheel -qq --disable-pip-version-check --no-cache-dir --no-deps \
+    --wheel-dir "$scratch" "$here/.." || die "the wheel does not build: see above"
+  wheel=$(echo "$scratch"/edgebnn-*.whl)
+}
+
+# make_version: the environment of this wheel, complete or not there at all.
+make_version() {
+  local folder=$OPT/versions/$version numpy pip=(-qq --disable-pip-version-check --no-cache-dir)
+  [ ! -e "$folder/.complete" ] || { say "$version is installed already" && return; }
+  say "installs $version"
+  rm -rf --one-file-system "$folder"
+  mkdir -p "$folder"
+  # Python of the system sees apt's picamera2, whose compiled parts want the numpy that it was built with.
+  python3 -m venv --system-site-packages "$folder"
+  : >"$folder/constraints.txt"
+  if numpy=$(python3 -c 'import numpy; print(numpy.__version__)' 2>/dev/null); then
+    echo "numpy==$numpy" >"$folder/constraints.txt"
+  fi
+  [ -z "$wheels" ] || pip+=(--no-index --find-links "$wheels")
+  "$folder/bin/python" -m pip install "${pip[@]}" --constraint "$folder/constraints.txt" "${wheel}[service]" || {
+    rm -rf --one-file-system "$folder"
+    die "pip could not install $(basename "$wheel") and what it needs: give a network, or all wheels with --wheels"
+  }
+  mkdir "$folder/deploy"
+  cp -r "$here"/{systemd,sysusers.d,tmpfiles.d,install.sh,uninstall.sh} "$folder/deploy/"
+  touch "$folder/.complete"
+}
+
+# try_version: what can be known before the running version is touched.
+try_version() {
+  local folder=$OPT/versions/$version service config
+  "$folder/bin/python" -c 'import edgebnn; edgebnn.load_delegate()' || die "the delegate of $version does not load here"
+  for service in "${services[@]}"; do
+    config=$ETC/$service.toml
+    if [ ! -e "$config" ]; then
+      config=$scratch/$service.toml
+      "$folder/bin/edgebnn-$service" default-config >"$config" || die "edgebnn-$service of $version does not start"
+    fi
+    "$folder/bin/edgebnn-$service" --config "$config" --check-config >/dev/null ||
+      die "edgebnn-$service of $version refuses its configuration; nothing was changed"
+  done
+}
+
+units_of() {
+  case $1 in
+    face) echo edgebnn-face.service ;;
+    sleep) echo edgebnn-alarm.service edgebnn-alarm-guard.service edgebnn-alarm-guard.timer edgebnn-sleep.service ;;
+  esac
+}
+# What systemctl starts: the guard's service is the timer's business.
+started_units() {
+  local component
+  for component in "${components[@]}"; do
+    units_of "$component" | tr ' ' '\n' | grep -v guard.service
+  done
+}
+
+make_user() {
+  mkdir -p /usr/local/lib/sysusers.d /usr/local/lib/tmpfiles.d
+  install -m 644 "$1/deploy/sysusers.d/edgebnn.conf" /usr/local/lib/sysusers.d/
+  install -m 644 "$1/deploy/tmpfiles.d/edgebnn.conf" /usr/local/lib/tmpfiles.d/
+  systemd-sysusers /usr/local/lib/sysusers.d/edgebnn.conf
+  systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/edgebnn.conf
+  ! getent group gpio >/dev/null || usermod --append --groups gpio edgebnn
+}
+
+# activate VERSION: its units and commands are the system's from now on, and its services run; fails when one does not.
+# Services that are what they would be go on undisturbed.
+activate() {
+  local folder=$OPT/versions/$1 action=start component unit command
+  make_user "$folder"
+  mkdir -p "$UNITS"
+  for component in "${components[@]}"; do
+    for unit in $(units_of "$component"); do
+      cmp -s "$folder/deploy/systemd/$unit" "$UNITS/$unit" || action=restart
+      install -m 644 "$folder/deploy/systemd/$unit" "$UNITS/"
+    done
+  done
+  if [ "$(readlink "$OPT/current" 2>/dev/null)" != "versions/$1" ]; then
+    action=restart
+    ln -sfn "versions/$1" "$OPT/current.new"
+    mv -T "$OPT/current.new" "$OPT/current"
+  fi
+  for command in edgebnn edgebnn-face edgebnn-alarm edgebnn-sleep; do
+    if [ -e "$folder/bin/$command" ]; then ln -sfn "$OPT/current/bin/$command" "$BIN/$command"; fi
+  done
+  systemctl daemon-reload
+  # shellcheck disable=SC2046
+  systemctl enable --quiet $(started_units) && systemctl $action $(started_units) && settle
+}
+
+# settle: all are up, and none restarts for SETTLE_S.
+settle() {
+  local before until=$((SECONDS + SETTLE_S)) states
+  # shellcheck disable=SC2046
+  before=$(systemctl show --property=Id,MainPID,NRestarts $(started_units))
+  while :; do
+    # shellcheck disable=SC2046
+    states=$(systemctl show --property=Id,MainPID,NRestarts $(started_units))
+    # shellcheck disable=SC2046
+    [ "$states" = "$before" ] && systemctl --quiet is-active $(started_units) || return 1
+    [ $SECONDS -lt $until ] || return 0
+    sleep 0.5
+  done
+}
+
+tell_failure() {
+  local unit
+  for unit in $(started_units); do
+    systemctl --quiet is-active "$unit" && continue
+    echo "edgebnn: $unit: $(systemctl show --property=Result --value "$unit"); its last words:" >&2
+    journalctl --quiet --no-pager --output=cat --lines=5 --unit="$unit" >&2 || true
+  done
+}
+
+# Databases of the services, before a new version may change their form.
+save_databases() {
+  stopped=true
+  # shellcheck disable=SC2046
+  systemctl stop $(started_units) 2>/dev/null || true
+  rm -f "$OPT/databases.tar"
+  [ ! -d "$STATE" ] ||
+    (cd "$STATE" && find . -type f -name '*.sqlite3*' -print0 | tar --create --null --files-from - --file "$OPT/databases.tar")
+}
+restore_databases() {
+  # shellcheck disable=SC2046
+  systemctl stop $(started_units) 2>/dev/null || true
+  [ -e "$OPT/databases.tar" ] || return 0
+  find "$STATE" -type f -name '*.sqlite3*' -delete
+  tar --extract --file "$OPT/databases.tar" --directory "$STATE" --same-owner --same-permissions
+}
+
+write_configuration() {
+  local service
+  for service in "${services[@]}"; do
+    [ -e "$ETC/$service.toml" ] && continue
+    install -m 644 "$scratch/$service.toml" "$ETC/$service.toml"
+    say "wrote $ETC/$service.toml"
+  done
+}
+
+if $dry; then
+  say "a dry run: nothing is changed"
+  install_packages
+  cat <<END
+  an environment in $OPT/versions of ${wheel:-a wheel built of $here/..}${wheels:+, all else from $wheels}
+  user edgebnn in video, audio, gpio; /etc/edgebnn
+$(for service in "${services[@]}"; do
+    [ -e "$ETC/$service.toml" ] && echo "  $ETC/$service.toml stays as it is" || echo "  $ETC/$service.toml, all defaults"
+  done)
+  start $(started_units | tr '\n' ' ')
+END
+  exit
+fi
+
+umask 022
+scratch=$(mktemp -d)
+stopped=false
+leave() {
+  rm -rf --one-file-system "$scratch"
+  # shellcheck disable=SC2046
+  ! $stopped || systemctl start $(started_units) || true
+}
+trap leave EXIT
+for command in edgebnn edgebnn-face edgebnn-alarm edgebnn-sleep; do
+  [ ! -e "$BIN/$command" ] || [[ $(readlink "$BIN/$command") == $OPT/* ]] ||
+    die "$BIN/$command is of another installation: remove that first"
+done
+install_packages
+[ -n "$wheel" ] || build_wheel
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "expected Python 3.10 or later, this is $(python3 -V)"
+version=$(basename "$wheel" | cut -d - -f 2)-$(sha256sum "$wheel" | cut -c 1-8)
+previous=$(basename "$(readlink "$OPT/current" 2>/dev/null || true)")
+[ "$previous" != "$version" ] || previous=""
+make_version
+try_version
+make_user "$OPT/versions/$version"
+write_configuration
+[ -z "$previous" ] || save_databases
+if ! activate "$version"; then
+  tell_failure
+  if [ -z "$previous" ]; then
+    die "the services of $version do not stay up: see above, and edgebnn doctor"
+  fi
+  say "$version does not stay up: back to $previous" >&2
+  restore_databases
+  activate "$previous" || { tell_failure && die "neither $version nor $previous stays up: see above, and edgebnn doctor"; }
+  rm -rf --one-file-system "$OPT/versions/$version" "$OPT/databases.tar"
+  die "$version was not installed; $previous runs as before"
+fi
+# The version before stays, for install.sh --wheel with it takes seconds; older ones go.
+for folder in "$OPT"/versions/*; do
+  case $(basename "$folder") in
+    "$version" | "$previous") ;;
+    *) [ -z "$previous" ] || rm -rf --one-file-system "$folder" ;;
+  esac
+done
+rm -f "$OPT/databases.tar"
+stopped=false
+say "$version runs: $(started_units | tr '\n' ' ')"
+say "settings: $ETC/*.toml, then systemctl restart; what is wrong: edgebnn doctor; log: journalctl -u 'edgebnn-*'"
