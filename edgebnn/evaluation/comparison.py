@@ -1,8 +1,8 @@
-"""A face detector beside others in one run: AP50 with intervals, CPU time, what it misses and what it invents.
+"""Face detectors beside others in one run: AP50 with intervals, CPU time, what it misses and what it invents.
 
-`python -m edgebnn.evaluation.comparison face --data DIR --peers DIR`. Time is the process' CPU time from the decoded
-picture to boxes at each detector's own least score, one thread, after one untimed call on the same picture; on each
-picture the detectors take turns in another random order.
+`python -m edgebnn.evaluation.comparison face face-small --data DIR --peers DIR`. Time is the process' CPU time from the
+decoded picture to boxes at each detector's own least score, one thread, after one untimed call on the same picture; on
+each picture the detectors take turns in another random order.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ def _at_threshold(part: Sequence[Scored], min_score: float) -> dict[str, float]:
     }
 
 
-def as_text(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as Markdown; ratios of time are to the first peer, or to the only detector."""
-    base = rows[min(1, len(rows) - 1)]["cpu_ms"]
+def as_text(rows: Sequence[dict[str, Any]], *, ours: int = 1) -> str:
+    """The rows as Markdown, the first `ours` of them ours; ratios of time are to the first peer, or the first row."""
+    base = rows[ours if ours < len(rows) else 0]["cpu_ms"]
     lines = ["| | bytes | CPU ms | ratio |", "|---|---|---|---|"]
     lines += [
         f"| {row['name']} | {row['bytes']:,} | {row['cpu_ms']:.2f} | {row['cpu_ms'] / base:.2f} |" for row in rows
@@ -151,12 +151,12 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 0, or 1 with a sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m edgebnn.evaluation.comparison", description=__doc__)
-    parser.add_argument("model", type=Path, help="a detector with a card: a .tflite or a packaged model's name")
+    parser.add_argument("models", type=Path, nargs="+", help="detectors with cards: .tflite files or packaged names")
     parser.add_argument("--data", type=Path, required=True, help="a folder with annotations.jsonl")
     parser.add_argument("--peers", type=Path, help="a folder with yunet*.onnx, version-RFB-320.onnx")
     parser.add_argument("--split", default="test")
     parser.add_argument("--rounds", type=int, default=3, help="timed calls a picture")
-    parser.add_argument("--failures", type=Path, help="write a sheet of the worst pictures here, .jpg or .png")
+    parser.add_argument("--failures", type=Path, help="write a sheet of the first one's worst pictures here")
     parser.add_argument("--json", action="store_true")
     how = parser.parse_args(arguments)
     try:
@@ -167,14 +167,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in left_out:
             print(f"edgebnn: {line}", file=sys.stderr)
         cv2.setNumThreads(1)
-        runs = run_all([ours(how.model), *peers], pictures, rounds=how.rounds)
+        runs = run_all([*map(ours, how.models), *peers], pictures, rounds=how.rounds)
         if how.failures:
             draw_failures(how.failures, runs[0].scored, pictures, min_score=runs[0].contender.min_score)
     except EdgebnnError as error:
         print(f"edgebnn: {error}", file=sys.stderr)
         return 1
     rows = [summarise(run, pictures) for run in runs]
-    print(json.dumps(rows, indent=1) if how.json else as_text(rows))
+    print(json.dumps(rows, indent=1) if how.json else as_text(rows, ours=len(how.models)))
     return 0
 
 

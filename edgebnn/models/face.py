@@ -38,6 +38,7 @@ class FaceNetwork(pydantic.BaseModel):
         Literal["relu", "prelu"], Field(description="behind binary convolutions; prelu learns a slope a channel")
     ] = "relu"
     bn_momentum: Annotated[float, Field(gt=0, lt=1)] = 0.97
+    binary: Annotated[bool, Field(description="false: the float twin of the same topology, to compare with")] = True
 
 
 def build_face_network(parameters: FaceNetwork, *, width: int, height: int, like: Any = None) -> Any:
@@ -91,6 +92,7 @@ class _Builder:
     def __init__(self, parameters: FaceNetwork, known: dict[str, Any]) -> None:
         self.momentum = parameters.bn_momentum
         self.activation = parameters.activation
+        self.is_binary = parameters.binary
         self.known = known
 
     def layer(self, kind: Any, name: str, *arguments: Any, **options: Any) -> Any:
@@ -101,21 +103,16 @@ class _Builder:
         return self.layer(kind, f"{name}_bn", momentum=self.momentum, epsilon=1e-3)(x)
 
     def binary(self, x: Any, channels: int, name: str, *, strides: int = 1) -> Any:
-        x = self.layer(
-            lq.layers.QuantConv2D,
-            f"{name}_binary",
-            channels,
-            3,
-            strides=strides,
-            padding="same",
-            pad_values=1,
-            use_bias=False,
-            input_quantizer="ste_sign",
-            kernel_quantizer="ste_sign",
-            kernel_constraint="weight_clip",
-            kernel_initializer="glorot_normal",
-            activation="relu" if self.activation == "relu" else None,
-        )(x)
+        activation = "relu" if self.activation == "relu" else None
+        options = {"strides": strides, "padding": "same", "use_bias": False, "kernel_initializer": "glorot_normal"}
+        if self.is_binary:
+            binary = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
+            kind = lq.layers.QuantConv2D
+            x = self.layer(
+                kind, f"{name}_binary", channels, 3, activation=activation, pad_values=1, **binary, **options
+            )(x)
+        else:
+            x = self.layer(tf.keras.layers.Conv2D, f"{name}_float", channels, 3, activation=activation, **options)(x)
         if self.activation == "prelu":  # from slope 0: a network with ReLU goes on as it was
             x = self.layer(tf.keras.layers.PReLU, f"{name}_prelu", shared_axes=[1, 2])(x)
         return self.norm(x, name)

@@ -112,6 +112,8 @@ class DetectionRecipe(Strict):
         out = self.model_dump(mode="json", exclude={"task"})  # runs are older than tasks
         del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"], out["optimizer"]["average_steps"]
         del out["batches"]["workers"], out["batches"]["cache_mb"]
+        if self.model.binary:  # runs are older than float twins
+            del out["model"]["binary"]
         return out
 
 

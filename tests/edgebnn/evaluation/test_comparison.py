@@ -85,6 +85,9 @@ def test_ratios_are_to_the_first_peer(data: Path) -> None:
     text = comparison.as_text(rows)
     for line in ("| a | 1,000 | 2.00 | 0.25 |", "| b | 1,000 | 8.00 | 1.00 |", "| c | 1,000 | 4.00 | 0.50 |"):
         assert line in text
+    two = comparison.as_text(rows, ours=2)
+    for line in ("| a | 1,000 | 2.00 | 0.50 |", "| b | 1,000 | 8.00 | 2.00 |", "| c | 1,000 | 4.00 | 1.00 |"):
+        assert line in two
     assert "a: 0 false alarms on 1 pictures without faces, at score 0.5" in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert widths == [5] * 5 + [12] * 5 * 3
@@ -113,6 +116,8 @@ def test_command(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert (row["name"], row["bytes"], row["min_score"]) == ("face", 5, 0.4)
     assert "there are no peers: expected yunet*.onnx" in err
     assert sheet.is_file()
+    assert comparison.main(["face-small", *arguments]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["face-small", "face"]
     assert comparison.main([*arguments, "--peers", str(data / "missing")]) == 1
     assert comparison.main([*arguments, "--split", "val"]) == 1
     assert "no pictures of split val" in capsys.readouterr().err

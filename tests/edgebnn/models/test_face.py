@@ -56,6 +56,15 @@ def test_binary_layers_have_the_form_that_converts() -> None:
     assert not any(type(layer).__name__ == "Lambda" for layer in model.layers)
 
 
+def test_the_float_twin_has_the_same_topology() -> None:
+    binary, twin = (
+        build_face_network(SMALL.model_copy(update={"binary": wanted}), width=64, height=64) for wanted in (True, False)
+    )
+    assert [layer.name for layer in twin.layers] == [layer.name.replace("_binary", "_float") for layer in binary.layers]
+    assert [w.shape for w in twin.get_weights()] == [w.shape for w in binary.get_weights()]
+    assert not any(type(layer).__name__.startswith("Quant") for layer in twin.layers)
+
+
 def test_checkpoints_reload(tmp_path: Path) -> None:
     model = build_face_network(SMALL, width=64, height=64)
     model.save(tmp_path / "net.keras")
