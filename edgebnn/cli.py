@@ -238,6 +238,14 @@ def bench(
     )
 
 
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check camera, delegate, processor, memory, disk, clock, permissions, services; and name the cures."""
+    from edgebnn.doctor import doctor as run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: run a command; an EdgebnnError becomes one sentence on stderr and its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
