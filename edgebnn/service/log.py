@@ -37,7 +37,7 @@ def masked(text: str) -> str:
 
 
 def set_up_log(*, debug: bool = False, stream: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> None:
-    """Let the root logger write to `stream` (standard error) from level INFO on, with `debug` from DEBUG on.
+    """Write to `stream` (standard error): `edgebnn` from INFO on, with `debug` from DEBUG on; others from WARNING on.
 
     Handlers set up before are replaced. Only with `debug` an exception's traceback stands in the line.
     """
@@ -48,10 +48,8 @@ def set_up_log(*, debug: bool = False, stream: TextIO | None = None, environ: Ma
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
-    for noisy in ("asyncio", "multipart", "python_multipart", "urllib3", "PIL"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn").setLevel(logging.INFO if debug else logging.WARNING)
+    root.setLevel(logging.WARNING)  # of other packages
+    logging.getLogger("edgebnn").setLevel(logging.DEBUG if debug else logging.INFO)
     logging.captureWarnings(True)
 
 

@@ -267,6 +267,9 @@ class HomeAssistant:
         def on_connect(client: Client, userdata: object, flags: object, reason: Any, properties: object) -> None:
             answers.append(_refusal(reason) if reason.is_failure else "")
 
+        def on_disconnect(client: Client, userdata: object, flags: object, reason: Any, properties: object) -> None:
+            answers.append(f"the connection was lost ({reason})")
+
         client.on_connect = on_connect
         client.on_message = lambda client, userdata, message: self._receive(message)
         client.on_disconnect = lambda client, userdata, flags, reason, properties: answers.append(
