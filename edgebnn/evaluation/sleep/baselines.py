@@ -19,8 +19,8 @@ from edgebnn.evaluation.sleep.scores import cohens_kappa
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-# Cole, Kripke, Gruen, Mullaney and Gillin 1992, "Automatic sleep/wake identification from wrist activity", Sleep 15:461:
-# mean activity of the minutes -4 to +2; awake where 0.001 times the sum reaches 1.
+# Cole, Kripke, Gruen, Mullaney and Gillin 1992, "Automatic sleep/wake identification from wrist activity", Sleep
+# 15:461: activity of the minutes -4 to +2; awake where 0.001 times the sum reaches 1.
 COLE_KRIPKE = np.array([106, 54, 58, 76, 230, 74, 67]) * 0.001
 # Oakley 1997, technical report of Cambridge Neurotechnology; weights for 30 s as in the Actiware manual, epochs -4 to
 # +4; awake above 40 counts.
@@ -49,9 +49,8 @@ def sadeh(activity: Floats, *, causal: bool = False) -> Floats:
     window = np.stack([_shifted(minutes, 2 * offset) for offset in offsets])
     recent = np.stack([_shifted(minutes, 2 * offset) for offset in range(-5, 1)])
     nat = ((window >= 50) & (window < 100)).sum(axis=0)
-    ps: Floats = (
-        7.601 - 0.065 * window.mean(axis=0) - 1.08 * nat - 0.056 * recent.std(axis=0) - 0.703 * np.log1p(minutes)
-    )
+    mean, sd, log = window.mean(axis=0), recent.std(axis=0), np.log1p(minutes)
+    ps: Floats = 7.601 - 0.065 * mean - 1.08 * nat - 0.056 * sd - 0.703 * log
     return ps
 
 
@@ -70,7 +69,8 @@ def _weighted(values: Floats, weights: Floats, *, present: int, step: int, causa
     if causal:
         past = weights[: present + 1]
         weights = past * (weights.sum() / past.sum())
-    return np.sum([w * _shifted(values, (k - present) * step) for k, w in enumerate(weights)], axis=0)
+    total: Floats = np.sum([w * _shifted(values, (k - present) * step) for k, w in enumerate(weights)], axis=0)
+    return total
 
 
 def _shifted(values: Floats, by: int) -> Floats:

@@ -1,22 +1,23 @@
-"""Simulated nights that networks are judged on, never trained on: a renewal process of wake, Poisson groups of movements.
+"""Simulated nights that networks are judged on, never trained on: runs of sleep and wake, Poisson groups of movements.
 
 The shape of the model and where it comes from:
 
 - Runs of sleep are exponential, runs of wake have a power law of density exponent 2.2 (Lo et al. 2002, Europhys. Lett.
-  57:625; Lo et al. 2004, PNAS 101:17545), cut off at 90 minutes. Apnoea shortens both (Bianchi et al. 2010, PLoS One 5:e11356).
-- Sleep latency, and the shares of the stages of healthy adults of about 50 years: Boulos et al. 2019, Lancet Respir. Med.
-  7:533. N3 is rare in the clinic (1 to 3 %). Cycles of non-REM and REM sleep of 90 minutes, REM sleep growing and N3
-  falling through the night (Feinberg and Floyd 1979, Psychophysiology 16:283).
+  57:625; Lo et al. 2004, PNAS 101:17545), cut off at 90 minutes. Apnoea makes runs of sleep shorter (Bianchi et al.
+  2010, PLoS One 5:e11356).
+- Sleep latency and the shares of the stages: healthy adults of about 50 years (Boulos et al. 2019, Lancet Respir. Med.
+  7:533); N3 is rare in the clinic (1 to 3 %). Cycles of 90 minutes, REM sleep growing and N3 falling through the night
+  (Feinberg and Floyd 1979, Psychophysiology 16:283).
 - Groups of movements come after exponential intervals, the number of movements in an epoch is negative binomial
   (Gimeno, Sagales, Miguel and Ballarin, "The statistical distribution of wrist movements during sleep"). Their rate by
   stage falls in the order wake, N1, REM, N2, N3 (Wilde-Frenz and Schulz 1983, Percept. Mot. Skills 56:275).
 - The awake lie still or are restless in turns.
 
 `HEALTHY` and `CLINIC` are frozen. What papers give no number for (rates, how much of wake is still) was set, before any
-network was trained, so that the formula of Cole and Kripke at its best scale reaches here (kappa .45 in 100 nights of the
-clinic with 32 % wake, .43 in healthy ones) about what was measured on people: .44 on 100 clinic nights with 30 % wake. It
-trades sensitivity for specificity otherwise than there (.84 and .60, there .91 and .49). So these nights check that a
-network works on what it has not seen; they prove nothing about people. A test holds them to a digest.
+network was trained, so that the formula of Cole and Kripke at its best scale reaches here (kappa .45 in 100 nights of
+the clinic with 32 % wake, .43 in healthy ones) about what was measured on people: .44 on 100 clinic nights with 30 %
+wake. It trades sensitivity for specificity otherwise than there (.84 and .60, there .91 and .49). So these nights check
+that a network works on what it has not seen; they prove nothing about people. A test holds them to a digest.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ def _movements(random: np.random.Generator, how: Population, stage: Stages) -> F
         for at in range(epoch, min(epoch + lasts, len(stage))):
             movements[at] += 1 + random.negative_binomial(0.7, 0.7 / (0.7 + strength))
     worth = 12 * np.exp(random.normal(0, 0.5))
-    return np.floor(movements * worth * np.exp(random.normal(0, 0.8, len(stage))))
+    counts: Floats = np.floor(movements * worth * np.exp(random.normal(0, 0.8, len(stage))))
+    return counts
 
 
 def _turns(random: np.random.Generator, epochs: int, still_share: float) -> npt.NDArray[np.bool_]:

@@ -73,7 +73,7 @@ class AlarmScores:
 
 
 def score_alarms(stages: Stages, early_s: Floats) -> AlarmScores:
-    """`stages` (n,) of the epochs in which n alarms rang, how long before their deadlines; unscored ones do not count."""
+    """`stages` (n,) of the epochs in which n alarms rang, how long before the deadlines; unscored ones do not count."""
     scored = stages >= 0
     light = np.isin(stages[scored], (WAKE, N1))
     minutes = early_s[scored] / 60
