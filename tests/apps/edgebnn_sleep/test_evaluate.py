@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from edgebnn_sleep import cli
+from edgebnn_sleep.evaluate import read_staged
+
+from edgebnn.errors import DataError
+from edgebnn.evaluation.sleep.judge import CLINIC, simulate_judged_night
+from edgebnn.evaluation.sleep.nights import Night
+
+
+def write_csv(file: Path, night: Night, *, staged: bool = True) -> Path:
+    assert night.stage is not None
+    rows = ["time_s,activity,stage" if staged else "time_s,activity"]
+    for row in zip(night.time_s.tolist(), night.activity.tolist(), night.stage.tolist(), strict=True):
+        rows.append(",".join(f"{value:g}" for value in row[: 3 if staged else 2]))
+    file.write_text("\n".join(rows) + "\n")
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for seed in range(3):
+        write_csv(tmp_path / f"{seed}.csv", simulate_judged_night(seed, CLINIC))
+    return tmp_path
+
+
+def test_the_formulas_are_scored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _run(folder)
+    report = json.loads(capsys.readouterr().out)
+    assert report["nights"] == 3
+    rows = report["sleep_wake"]
+    assert rows["all asleep"]["kappa"] == 0 and rows["all asleep"]["sensitivity"] == 1
+    for name in ("cole-kripke", "sadeh", "oakley", "cole-kripke, causal", "motion, causal"):
+        assert 0.2 < rows[name]["kappa"] < 0.8, name
+
+
+def _run(folder: Path) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["evaluate", "--csv-dir", str(folder), "--json"])
+    assert stopped.value.code == 0
+
+
+def test_files_without_stages_are_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(folder / "plain.csv", simulate_judged_night(9), staged=False)
+    assert len(read_staged(folder)) == 3
+    assert "plain.csv" in capsys.readouterr().err
+
+
+def test_nothing_to_score(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="csv-dir"):
+        read_staged(tmp_path / "none")
+    write_csv(tmp_path / "plain.csv", simulate_judged_night(9), staged=False)
+    with pytest.raises(DataError, match="column stage"):
+        read_staged(tmp_path)
+
+
+def test_a_bad_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("time_s,activity,stage\n0,x,0\n")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["evaluate", "--csv-dir", str(tmp_path)])
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("edgebnn-sleep: ") and said.count("\n") == 1 and "line 2" in said
