@@ -45,6 +45,7 @@ def make_app(
     settings: WebSettings,
     *,
     title: str,
+    version: str = "",
     navigation: Mapping[str, str] | None = None,
     templates: Path | None = None,
     static: Path | None = None,
@@ -55,11 +56,14 @@ def make_app(
 ) -> Starlette:
     """A Starlette application with `routes` behind the access rules (access.py).
 
-    navigation: path -> label of the links in the header. templates, static: folders of the application, over those
-    of this package; static files are at /static/<name> and not secret. live: JSON values by name for GET /live,
-    which live.js puts into elements with `data-live="name"`; called in the server's thread, so it must not block.
-    metrics: served at GET /metrics. state: a file that keeps sign-ins over a restart. body_limits: bytes by path
-    where more than 64 KiB may be posted.
+    version: of the software, shown below each page.
+    navigation: path -> label of the links in the header.
+    templates, static: folders of the application, over those of this package; /static/<name> is not secret.
+    live: JSON values by name for GET /live, which live.js puts into elements with `data-live="name"`; called in the
+        server's thread, so it must not block.
+    metrics: served at GET /metrics.
+    state: a file that keeps sign-ins over a restart.
+    body_limits: bytes by path, where more than 64 KiB may be posted.
     """
     gate = Gate(settings, state=state)
     instance = secrets.token_hex(8)
@@ -86,7 +90,11 @@ def make_app(
     app.state.gate = gate
     app.state.streams = set()
     app.state.templates = make_templates(
-        [templates] if templates else [], static=[static] if static else [], title=title, navigation=navigation or {}
+        [templates] if templates else [],
+        static=[static] if static else [],
+        title=title,
+        version=version,
+        navigation=navigation or {},
     )
     return app
 

@@ -11,8 +11,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-import edgebnn
-
 HERE = Path(__file__).parent
 
 
@@ -34,7 +32,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
 
 
 def make_templates(
-    folders: Sequence[Path], *, static: Sequence[Path], title: str, navigation: Mapping[str, str]
+    folders: Sequence[Path], *, static: Sequence[Path], title: str, version: str, navigation: Mapping[str, str]
 ) -> Environment:
     """Templates from `folders`, then from this package; an unknown name in a template is an error."""
     environment = Environment(
@@ -53,7 +51,7 @@ def make_templates(
     environment.globals |= {
         "title": title,
         "navigation": navigation,
-        "version": edgebnn.__version__,
+        "version": version,
         "static": lambda name: f"/static/{name}?v={stamps[name]}",
     }
     return environment
