@@ -104,6 +104,6 @@ def load_state(file: Path) -> State:
         raise DataError(f"{file} does not exist: there is no run to go on with, leave --resume out") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{file} is damaged ({error}): start anew with another --out") from None
-    if head.pop("format", None) != FORMAT:
+    if not isinstance(head, dict) or head.pop("format", None) != FORMAT:
         raise DataError(f"{file} was written by another version of edgebnn: start anew with another --out")
     return State(**head, signs=signs, weights=weights, optimizer=optimizer, average=average)

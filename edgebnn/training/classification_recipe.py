@@ -66,7 +66,7 @@ class Schedule(Strict):
     epochs: Annotated[int, Field(ge=1)] = 100
     batch: Annotated[int, Field(ge=1, le=65536)] = 100
     steps: Annotated[int | None, Field(ge=1, description="steps per epoch, instead of all pictures")] = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 class ClassificationRecipe(Strict):

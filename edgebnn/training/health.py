@@ -19,6 +19,8 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 
 import tensorflow as tf  # isort: skip
 
+from edgebnn.models import ShiftBatchNormalization
+
 HISTOGRAM_BINS = 20  # of latent weights, from -1 to 1
 BOUND = 0.999  # a latent weight beyond it counts as saturated
 SMALL_GAMMA = 1e-2
@@ -150,7 +152,7 @@ def _gamma_behind(layer: Any) -> npt.NDArray[np.float32] | None:
     """Scales of the batch normalization that a layer leads to through layers of one consumer; None without one."""
     while len(consumers := {id(node.outbound_layer): node.outbound_layer for node in layer.outbound_nodes}) == 1:
         (layer,) = consumers.values()
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
+        if isinstance(layer, (tf.keras.layers.BatchNormalization, ShiftBatchNormalization)):
             return None if layer.gamma is None else np.asarray(layer.gamma)
         if layer.weights or isinstance(layer.get_input_at(0), (list, tuple)):
             return None

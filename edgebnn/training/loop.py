@@ -53,12 +53,17 @@ class Loop:
         return sha.hexdigest()
 
     def restore(self, state: State) -> None:
-        """Bring network, optimizer and average to `state`."""
-        self.task.network.set_weights(state.weights)
-        for variable, value in zip(self.task.optimizer.variables, state.optimizer, strict=True):
-            variable.assign(value)
-        if self.average:
-            self.average.restore(state.average or state.weights, state.averaged)
+        """Bring network, optimizer and average to `state`; DataError when it holds others."""
+        try:
+            self.task.network.set_weights(state.weights)
+            for variable, value in zip(self.task.optimizer.variables, state.optimizer, strict=True):
+                variable.assign(value)
+            if self.average:
+                self.average.restore(state.average or state.weights, state.averaged)
+        except ValueError:
+            raise DataError(
+                f"the state in {self.folder} is not of this network: start anew with another --out"
+            ) from None
 
     def save(self, state: State) -> None:
         """Take up weights and optimizer, of all workers, and write last.npz."""
@@ -202,7 +207,7 @@ class Loop:
         write_atomically(self.folder / "card.json", lambda file: _write_text(file, text))
 
     def _write_report(self, state: State) -> None:
-        best = max(state.history, key=lambda row: row[self.task.metric])
+        best = max(state.history, key=lambda row: (row[self.task.metric], row["epoch"]))  # of equals the last is kept
         write_report(
             self.folder / "report.html",
             title=f"Training of {self.recipe.name}",

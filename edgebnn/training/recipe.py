@@ -79,7 +79,7 @@ class Schedule(Strict):
 
     epochs: Annotated[int, Field(ge=1)] = 30
     steps: Annotated[int, Field(ge=1, description="steps per epoch")] = 400
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 class Export(Strict):
@@ -144,7 +144,7 @@ def read_recipe(name: str, *, smoke: bool = False) -> Recipe:
     if not isinstance(overrides, dict):
         raise ConfigError(f"{shown}: smoke = {overrides!r}: expected a table of values that --smoke replaces")
     task = raw.get("task", "detect")
-    if task not in RECIPES:
+    if not isinstance(task, str) or task not in RECIPES:
         raise ConfigError(f"{shown}: task = {task!r}: expected {' or '.join(map(repr, RECIPES))}")
     check_config(_merged(raw, overrides), RECIPES[task], file=shown)  # a mistake in [smoke] shows in a full run too
     return check_config(_merged(raw, overrides) if smoke else raw, RECIPES[task], file=shown)

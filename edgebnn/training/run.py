@@ -74,8 +74,7 @@ def train(
     with tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
         if not workers.is_chief:  # it follows the chief's state and writes nothing
             folder = Path(scratch) / "run"
-        folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with _writing(folder), _alone(folder):
             loop = Loop(how, folder, make_task(how, data, Path(scratch), workers), workers)
             if init_from and workers.is_chief:
                 loop.load_weights(init_from)
@@ -150,6 +149,19 @@ def _photograph() -> tuple[Image, list[float]]:
     if photograph is None:
         raise DataError("the bundled photograph astronaut.jpg cannot be read: install edgebnn again")
     return photograph, box
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Make the run folder; DataError when it, or a file in it, cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DataError(
+            f"the run folder {folder} cannot be written ({error.strerror or error}): make room, or name another one with "
+            "--out; what was saved before is whole"
+        ) from error
 
 
 @contextmanager

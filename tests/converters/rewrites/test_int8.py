@@ -56,6 +56,20 @@ def test_places(graph: LayerGraph) -> None:
     assert found["skip"] is None
 
 
+def test_places_of_sums(graph: LayerGraph) -> None:
+    """What the measurement in docs/converting.md compares with: all but what signs alone take."""
+    plain = {place.value for place in places(graph)}
+    sums = {place.value: place.users for place in places(graph, sums=True)}
+    assert plain < set(sums) and not any(sums[value] for value in sums if graph.producer(value))
+    (residue,) = sums.keys() - plain
+    source = graph.producer(residue)
+    assert source is not None and isinstance(source.layer, layers.BatchNormalization)
+    trunk = graph.only_user(residue)
+    assert trunk is not None and trunk.name == "trunk"
+    ranges = measure_ranges(graph, samples(), sums=True, choose=lambda values: (-1.0, 2.0))
+    assert {r for p, r in ranges.items() if p.value is residue} == {(-1.0, 2.0)}
+
+
 def test_ranges(graph: LayerGraph) -> None:
     ranges = measure_ranges(graph, samples())
     by_name = {(source.name if (source := graph.producer(p.value)) else "image"): r for p, r in ranges.items()}

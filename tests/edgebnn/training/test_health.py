@@ -14,7 +14,7 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 import larq as lq  # isort: skip
 import tensorflow as tf
 
-from edgebnn.models import MODELS
+from edgebnn.models import MODELS, ShiftBatchNormalization
 from edgebnn.training.health import Doctor, LayerHealth, binary_layers, diagnose, signs_of
 
 HEALTHY: dict[str, Any] = {
@@ -109,6 +109,15 @@ def test_relu_in_front_of_a_sign_is_found() -> None:
     )
     (one,) = Doctor(tf.keras.Model(image, x), probe()[:, :6, :6, :3]).examine({})
     assert one.constant == 1
+
+
+def test_gammas_of_a_shift_based_normalization_count() -> None:
+    image = tf.keras.Input((6, 6, 3))
+    x = lq.layers.QuantConv2D(4, 3, name="conv", input_quantizer="ste_sign", kernel_quantizer="ste_sign")(image)
+    network = tf.keras.Model(image, ShiftBatchNormalization(name="norm")(x))
+    network.get_layer("norm").gamma.assign([1, 0.001, 1, 1])
+    (one,) = Doctor(network, probe()[:, :6, :6, :3]).examine({})
+    assert one.small_gammas == 1 / 4
 
 
 def test_networks_that_share_layers_are_examined_at_their_own_size() -> None:

@@ -42,6 +42,8 @@ def write(folder: Path, text: str) -> str:
         ('name = "a"\n[optimizer]\nrate = inf', ["mine.toml", "optimizer.rate", "inf"]),
         ('name = "a"\n[optimizer]\nrate = nan', ["mine.toml", "optimizer.rate", "nan"]),
         ("[schedule]\nepochs = 1", ["mine.toml", "name", "missing"]),
+        ('task = ["classify"]\nname = "a"', ["mine.toml", "task", "'classify'"]),
+        ('name = "a"\n[schedule]\nseed = 4294967296', ["mine.toml", "schedule.seed", "4294967296"]),
         ('name = "a/b"', ["mine.toml", "name", "a/b"]),
     ],
 )

@@ -60,6 +60,8 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_same_run(one: Path, other: Path) -> None:
     a, b = load_state(one / "last.npz"), load_state(other / "last.npz")
     assert (a.step, a.best, a.history) == (b.step, b.best, b.history)
+    assert (a.health, a.warnings) == (b.health, b.warnings)
+    assert a.signs.keys() == b.signs.keys() and all((a.signs[name] == b.signs[name]).all() for name in a.signs)
     assert a.averaged == b.averaged == (a.step if a.average else 0)
     for x, y in zip(a.weights + a.optimizer + a.average, b.weights + b.optimizer + b.average, strict=True):
         np.testing.assert_array_equal(x, y)

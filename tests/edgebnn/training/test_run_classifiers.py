@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -72,6 +73,23 @@ def test_resuming_equals_never_having_stopped(whole: Path, tmp_path: Path, momen
     assert_same_run(tmp_path / "run", whole)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"head": np.frombuffer(b"[1]", np.uint8)},
+        {"weight0000": np.zeros((2, 2), np.float32)},
+        {"optimizer9999": np.zeros(3, np.float32)},
+    ],
+    ids=str,
+)
+def test_a_state_that_was_changed_is_one_sentence(whole: Path, tmp_path: Path, change: dict[str, np.ndarray]) -> None:
+    (tmp_path / "run").mkdir()
+    with np.load(whole / "last.npz") as stored:
+        np.savez(tmp_path / "run" / "last.npz", **{**stored, **change})
+    with pytest.raises(DataError, match="start anew with another --out"):
+        train(TINY, out=tmp_path / "run", **(PLAIN | {"resume": True}))
+
+
 def test_digits_are_learnt(tmp_path: Path) -> None:
     text = (HERE.parents[2] / "edgebnn/training/recipes/digits-mlp.toml").read_text()
     recipe = write(tmp_path, text.replace("epochs = 60", "epochs = 6"))
@@ -104,6 +122,19 @@ def test_mistakes_are_said_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--data"):
         train("quicknet", out=tmp_path / "run", **PLAIN)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file cannot be written"):
+        train(TINY, out=tmp_path / "file", **PLAIN)
+
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("edgebnn.training.checkpoints.np.savez", fill)
+    with pytest.raises(DataError, match=r"run cannot be written \(No space left on device\): make room"):
+        train(TINY, out=tmp_path / "run", **PLAIN)
 
 
 @pytest.mark.parametrize(
