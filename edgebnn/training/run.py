@@ -159,8 +159,8 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"the run folder {folder} cannot be written ({error.strerror or error}): make room, or name another one with "
-            "--out; what was saved before is whole"
+            f"the run folder {folder} cannot be written ({error.strerror or error}): make room, or name another one "
+            "with --out; what was saved before is whole"
         ) from error
 
 

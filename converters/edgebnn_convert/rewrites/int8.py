@@ -15,7 +15,7 @@ near 0, where the signs are decided.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ import tensorflow as tf
 from edgebnn.errors import ModelError
 from edgebnn_convert.difference import Array
 from edgebnn_convert.rewrites.graph import Call, LayerGraph, Value, clone, iterate
-from edgebnn_convert.rewrites.signs import is_binary, takes_sign
+from edgebnn_convert.rewrites.signs import is_binary, seen_as_sign, takes_sign
 
 _keras = tf.keras.layers
 _LINEAR = (_keras.Conv1D, _keras.Conv2D, _keras.DepthwiseConv2D, _keras.Dense)
@@ -98,12 +98,20 @@ def split_activations(graph: LayerGraph) -> LayerGraph:
     return made
 
 
-def measure_ranges(graph: LayerGraph, samples: Iterable[Mapping[str, Array]]) -> Ranges:
-    """The best range for each place, from samples of input arrays by name.
+def measure_ranges(
+    graph: LayerGraph,
+    samples: Iterable[Mapping[str, Array]],
+    *,
+    sums: bool = False,
+    choose: Callable[[Array], tuple[float, float]] | None = None,
+) -> Ranges:
+    """The range of each place, from samples of input arrays by name; `sums` as in `places`.
 
-    ModelError if a value is not finite, or there are no samples.
+    `choose` gives the range of some values, `best_range` unless said. ModelError if a value is not finite, or there are
+    no samples.
     """
-    taken = places(graph)
+    taken = places(graph, sums=sums)
+    choose = choose or best_range
     draw = np.random.default_rng(0)
     seen: dict[Place, list[Array]] = {place: [] for place in taken}
     count = 0
@@ -120,7 +128,7 @@ def measure_ranges(graph: LayerGraph, samples: Iterable[Mapping[str, Array]]) ->
     for place in taken:
         call = graph.producer(place.value)
         soft = call is not None and _ends_softly(call.layer)
-        ranges[place] = SOFT_RANGE if soft else best_range(np.concatenate(seen[place]))
+        ranges[place] = SOFT_RANGE if soft else choose(np.concatenate(seen[place]))
     return ranges
 
 
@@ -145,8 +153,11 @@ def best_range(values: Array) -> tuple[float, float]:
     return low, high
 
 
-def places(graph: LayerGraph) -> list[Place]:
-    """Where fake quantizations go, in the order in which the values are computed."""
+def places(graph: LayerGraph, *, sums: bool = False) -> list[Place]:
+    """Where fake quantizations go, in the order in which the values are computed.
+
+    With `sums` also behind binary convolutions and what adds them up, but for what only signs take.
+    """
     found: list[Place] = []
     levels: set[Value] = set()  # values that are int8 once the places are taken
     fed: set[Call] = set()  # calls whose own copy of a float value is int8
@@ -162,8 +173,10 @@ def places(graph: LayerGraph) -> list[Place]:
     for call in graph.calls:
         inputs = [value for value in call.inputs if value.dtype == "float32"]
         outputs = [value for value in call.outputs if value.dtype == "float32"]
-        fused = _is_fused(graph, call)
-        if takes_sign(call) or _ends_binary(graph, call):
+        fused, binary = _is_fused(graph, call), _ends_binary(graph, call)
+        if binary:
+            follows = sums and not all(seen_as_sign(graph, value) for value in outputs)
+        elif takes_sign(call):
             follows = False
         else:
             follows = call in fed or (bool(inputs) and levels.issuperset(inputs))
@@ -171,7 +184,7 @@ def places(graph: LayerGraph) -> list[Place]:
             levels.update(outputs)
             if not isinstance(call.layer, _LEVELS_GO_THROUGH) and not fused:
                 found += [Place(value, None) for value in outputs]
-        elif not (fused and _ends_binary(graph, call)):
+        elif not (fused and binary):
             for value in outputs:
                 feed(value)
     return found
