@@ -63,8 +63,9 @@ class Snapshots:
         self._offset_s = wall_s() - monotonic_s()
         self._steady_since_s = monotonic_s()
         self._sizes: dict[str, int] | None = None  # bytes by name
-        self._waiting: queue.Queue[tuple[Callable[[], Image], int] | None] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[tuple[Image, int] | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+        self._lock = threading.RLock()
 
     def start(self) -> None:
         """Start the thread."""
@@ -78,8 +79,8 @@ class Snapshots:
             self._waiting.put(None, timeout=timeout_s)
             self._thread.join(timeout_s)
 
-    def put(self, image: Callable[[], Image], track: int) -> None:
-        """Have the RGB picture that `image` returns written soon; dropped when too many are waiting."""
+    def put(self, image: Image, track: int) -> None:
+        """Have an RGB picture written soon; dropped when too many are waiting."""
         try:
             self._waiting.put_nowait((image, track))
         except queue.Full:
@@ -101,7 +102,8 @@ class Snapshots:
     def write(self, image: Image, track: int) -> bool:
         """Write a picture now, and make room; whether it was written. A failure is logged once until it ends."""
         try:
-            self._write(image, track)
+            with self._lock:
+                self._write(image, track)
         except (OSError, EdgebnnError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             if self.failure != reason:
@@ -115,12 +117,19 @@ class Snapshots:
 
     def sweep(self) -> None:
         """Delete what is too old, and what is too much."""
-        self._watch_clock()
-        if self._monotonic_s() - self._steady_since_s >= STEADY_S:
+        with self._lock:
+            self._watch_clock()
+            if self._monotonic_s() - self._steady_since_s >= STEADY_S:
+                for name in list(self._scan()):
+                    if self._age_s(name) > self.retention.keep_days * 86400:
+                        self._delete(name)
+            self._make_room()
+
+    def clear(self) -> None:
+        """Delete all."""
+        with self._lock:
             for name in list(self._scan()):
-                if self._age_s(name) > self.retention.keep_days * 86400:
-                    self._delete(name)
-        self._make_room()
+                self._delete(name)
 
     def _make_room(self) -> None:
         sizes = self._scan()
@@ -142,7 +151,7 @@ class Snapshots:
             if job is None:
                 return
             image, track = job
-            self.write(image(), track)
+            self.write(image, track)
             del job, image  # the picture, until the next one
 
     def _write(self, image: Image, track: int) -> None:

@@ -170,7 +170,7 @@ def test_the_thread_writes_what_was_put_and_ends(tmp_path: Path, clock: Clock) -
     store = make(tmp_path, clock)
     store.start()
     for track in range(5):
-        store.put(lambda track=track: picture(track), track)  # type: ignore[misc]
+        store.put(picture(track), track)
     store.close()
     assert len(store.names(10)) == 5 and not store._thread.is_alive()
 
@@ -178,5 +178,5 @@ def test_the_thread_writes_what_was_put_and_ends(tmp_path: Path, clock: Clock) -
 def test_too_many_at_once_are_dropped_not_queued(tmp_path: Path, clock: Clock) -> None:
     store = make(tmp_path, clock)
     for track in range(100):
-        store.put(picture, track)
+        store.put(picture(), track)
     assert store.dropped == 92
