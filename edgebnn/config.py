@@ -39,4 +39,5 @@ def check_config(raw: dict[str, Any], schema: type[Schema], *, file: Path) -> Sc
             raise ConfigError(f"{file}: {key} = {problem['input']!r}: there is no such key, check its name") from None
         if problem["type"] == "missing":
             raise ConfigError(f"{file}: {key} is missing: give it a value") from None
-        raise ConfigError(f"{file}: {key} = {problem['input']!r}: {problem['msg']}") from None
+        sentence = problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{file}: {key} = {problem['input']!r}: {sentence}") from None

@@ -35,9 +35,10 @@ def _table(schema: type[pydantic.BaseModel], *, path: str) -> Iterator[str]:
         yield from _comment(field.description or "")
         if item := list_schema(field):
             yield f"# Any number of tables like this one{_limit(field)}:"
-            yield f"#[[{path}{name}]]"
+            yield f"#  [[{path}{name}]]"
+            for line in _table(item, path=f"{path}{name}."):
+                yield f"#  {line.removeprefix('#') if line[1:2].strip() else line}".rstrip()
             yield ""
-            yield from (f"# {line}" if line.startswith("[") else line for line in _table(item, path=f"{path}{name}."))
         elif model := table_schema(field):
             yield f"[{path}{name}]"
             yield ""
@@ -49,7 +50,7 @@ def _key(name: str, field: FieldInfo) -> Iterator[str]:
         where = f"A secret, never in this file: systemd credential {secret} or EDGEBNN_{secret.upper()}."
         yield from _comment(f"{name}: {field.description} {where}")
         return
-    text = field.description or ""
+    text = (field.description or "").strip()
     text = text if text.endswith(".") else text + "."
     if limits := bounds(field):
         text += f" {limits[0].upper()}{limits[1:]}."

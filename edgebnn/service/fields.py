@@ -113,7 +113,8 @@ def bounds(field: FieldInfo) -> str:
             longest = mark.max_length
     parts: list[str] = []
     if least or most:
-        parts.append(" ".join(part for part in (least, most) if part))
+        between = " " if (least or "").startswith("from") and (most or "").startswith("to") else ", "
+        parts.append(between.join(part for part in (least, most) if part))
     for kind in alternatives(field.annotation):
         if typing.get_origin(kind) is Literal:
             parts.append("one of " + ", ".join(toml(choice) for choice in typing.get_args(kind)))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import random
 import re
@@ -132,9 +133,7 @@ class HomeAssistant:
         self._changed: dict[str, None] = {}  # topics of _retained that are to be sent, in order
         self._messages: dict[str, tuple[bytes, float]] = {}  # topic -> payload that is not retained, last time to send
         self._stopping = threading.Event()
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._wake_read, self._wake_write = -1, -1  # a pipe while the thread runs
         self._thread: threading.Thread | None = None
         self._announce()
 
@@ -147,6 +146,7 @@ class HomeAssistant:
         except ImportError:
             raise MissingExtraError("MQTT needs paho-mqtt: run `pip install 'edgebnn[service]'`") from None
         self._client()  # certificates
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
@@ -156,6 +156,8 @@ class HomeAssistant:
         self._wake()
         if self._thread is not None:
             self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                logger.warning("MQTT did not stop within %.0f s", timeout_s)
 
     def __enter__(self) -> HomeAssistant:
         """Starts."""
@@ -239,6 +241,15 @@ class HomeAssistant:
     # above all, outlives it. QoS 0 is enough, since after a loss everything is sent again.
 
     def _run(self) -> None:
+        try:
+            self._try_on()
+        finally:
+            with self._lock:
+                pipe, self._wake_read, self._wake_write = (self._wake_read, self._wake_write), -1, -1
+            for end in pipe:
+                os.close(end)
+
+    def _try_on(self) -> None:
         delay = self._backoff_s[0]
         while not self._stopping.is_set():
             started = time.monotonic()
@@ -347,8 +358,8 @@ class HomeAssistant:
         poll.register(link, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
         pending = link.pending() if hasattr(link, "pending") else 0
         ready = dict(poll.poll(0 if pending else 1000))
-        if ready.pop(self._wake_read.fileno(), 0):
-            self._wake_read.recv(4096)
+        if ready.pop(self._wake_read, 0):
+            os.read(self._wake_read, 4096)
         events = next(iter(ready.values()), 0)
         if pending or events & ~select.POLLOUT:
             client.loop_read()
@@ -363,10 +374,12 @@ class HomeAssistant:
             self._wait(client, client.socket())
 
     def _wake(self) -> None:
-        try:
-            self._wake_write.send(b"\0")
-        except (BlockingIOError, OSError):  # full: it wakes anyway; closed: nobody is left to wake
-            return
+        with self._lock:
+            if self._wake_write >= 0:
+                try:
+                    os.write(self._wake_write, b"\0")
+                except BlockingIOError:  # full: it wakes anyway
+                    return
 
     # What comes in
 

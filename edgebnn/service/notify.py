@@ -14,8 +14,9 @@ class Notifier:
     systemd's watchdog notices what is missing. Safe to use from several threads.
     """
 
-    def __init__(self, *, environ: Mapping[str, str] = os.environ) -> None:
-        """Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID."""
+    def __init__(self, *, environ: Mapping[str, str] = os.environ, timeout_s: float = 0.5) -> None:
+        """Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; a message waits at most `timeout_s` for its place."""
+        self._timeout_s = timeout_s
         self._address = environ.get("NOTIFY_SOCKET", "")
         if self._address.startswith("@"):  # abstract namespace
             self._address = "\0" + self._address[1:]
@@ -51,7 +52,7 @@ class Notifier:
         if status:
             lines.append("STATUS=" + " ".join(status.split()))
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.settimeout(0.5)
+            sender.settimeout(self._timeout_s)
             try:
                 sender.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
             except OSError:
