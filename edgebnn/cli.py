@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -167,9 +168,21 @@ def _between_0_and_1(score: float | None) -> float | None:
     return score
 
 
+def _size(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{1,3}x[1-9]\d{1,3}", text):
+        raise typer.BadParameter(f"expected WIDTHxHEIGHT as 640x480, got {text}")
+    return text
+
+
 @app.command()
 def detect(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="image files, folders, video files")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="image files, folders, video files, picamera:0, v4l2:/dev/video0, rtsp:// and http:// streams",
+        ),
+    ],
     model: Annotated[Path, typer.Option(help="a detector .tflite, or the name of one in the package")] = Path("face"),
     min_score: Annotated[
         float | None, typer.Option(callback=_between_0_and_1, help="least score, 0..1 [default: from the card]")
@@ -177,11 +190,30 @@ def detect(
     threads: Threads = 1,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="write annotated pictures and videos here")] = None,
     as_json: Json = False,
+    show: Annotated[bool, typer.Option("--show", help="open a window; q or Escape closes it")] = False,
+    frames: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="at most so many frames of each source")
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", callback=_size, help="what a camera is asked for")] = "640x480",
+    fps: Annotated[float, typer.Option(min=0.2, max=240, help="frames per second that a camera is asked for")] = 15,
 ) -> None:
-    """Find faces in pictures and videos."""
+    """Find faces in pictures, videos and cameras (until Ctrl-C); docs/cameras.md has all sources."""
     from edgebnn.detect import detect as run
 
-    raise typer.Exit(run(sources, model=model, min_score=min_score, threads=threads, save=save, as_json=as_json))
+    width, height = map(int, size.split("x"))
+    code = run(
+        sources,
+        model=model,
+        min_score=min_score,
+        threads=threads,
+        save=save,
+        as_json=as_json,
+        show=show,
+        frames=frames,
+        size=(width, height),
+        fps=fps,
+    )
+    raise typer.Exit(code)
 
 
 def _isa(value: str) -> str:

@@ -1,27 +1,47 @@
-"""`edgebnn detect`: pictures and videos through a detector, to JSON lines or text, and to annotated files."""
+"""`edgebnn detect`: pictures, videos and cameras through a detector, to lines, annotated files and a window."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path, PurePath
 from statistics import median
+from types import FrameType
 
 import cv2
 
+from edgebnn.camera.camera import Camera, Status
 from edgebnn.camera.files import Picture, Video, find
-from edgebnn.camera.frame import Frame
+from edgebnn.camera.frame import Frame, Image
+from edgebnn.camera.open import is_camera, masked, open_source
 from edgebnn.camera.record import Names, VideoRecord, write_picture
-from edgebnn.errors import InputError, ModelError
+from edgebnn.camera.window import Window
+from edgebnn.errors import InputError, ModelError, UnavailableError
 from edgebnn.runtime.detections import Detections
 from edgebnn.runtime.model import Model, check_score
 from edgebnn.runtime.overlay import draw
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 STAGES = ("preprocess", "inference", "decode")
+BLOCKED_S = 10.0
+TIMED = 100_000
+"""The times of so many frames, the last, make the medians."""
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, which ends the command as Ctrl-C does."""
+
+
+class _ClosedError(Exception):
+    """The user has closed the window."""
 
 
 def detect(
@@ -32,73 +52,145 @@ def detect(
     threads: int = 1,
     save: Path | None = None,
     as_json: bool = False,
+    show: bool = False,
+    frames: int | None = None,
+    size: tuple[int, int] = (640, 480),
+    fps: float = 15.0,
 ) -> int:
-    """Run the command; returns its exit code: 0, 1 when a file could not be read, 130 after Ctrl-C."""
+    """Run the command; returns its exit code: 0, 1 when a file could not be read, 130 after Ctrl-C, 143 after SIGTERM.
+
+    frames: of each source at most so many. size (width, height), fps: what cameras are asked for. A camera that is lost
+    is waited for; UnavailableError when it is not there to begin with.
+    """
     if min_score is not None:
         check_score(min_score)
     _silence_opencv()
-    run = _Run(as_json)
-    files: list[Picture | Video] = []
+    window = Window("edgebnn detect") if show else None
+    run = _Run(as_json, min_score, frames=frames, window=window)
+    inputs: list[Picture | Video | _Live] = []
     for given in sources:
         try:
-            files += find(given)
+            inputs += [_Live(given, size=size, fps=fps)] if is_camera(given) else find(given)
         except InputError as error:
-            run.refuse(given, error)
+            run.refuse(masked(given), error)
+    for live in inputs[:-1]:
+        if isinstance(live, _Live) and frames is None:
+            raise InputError(f"{live.name} never ends, so no source can follow it: name it last, or give --frames N")
+    code = 0
     try:
-        cv2.setNumThreads(threads)
-        network = Model(model, num_threads=threads)
-        if network.card is None or network.card.task != "detect":
-            raise ModelError(
-                f"{model} has no card of a detector: convert it with a card, or use edgebnn.Model(...).run()"
-            )
-        names = None if save is None else Names(save, [file.path for file in files])
-        for file in files:
-            run.take(file, network, min_score, names)
+        with _sigterm_interrupts():
+            cv2.setNumThreads(threads)
+            run.network = _detector(model, threads)
+            if save is not None:
+                run.names = Names(save, [source.path for source in inputs if not isinstance(source, _Live)])
+            for source in inputs:
+                run.take(source)
+    except _TerminatedError:
+        code = TERMINATED
     except KeyboardInterrupt:
-        run.summarise(save)
-        return INTERRUPTED
+        code = INTERRUPTED
+    except _ClosedError:
+        pass
+    finally:
+        if window is not None:
+            window.close()
     run.summarise(save)
-    return 1 if run.refused else 0
+    return code or (1 if run.refused else 0)
+
+
+class _Live:
+    """The frames of a camera that is watched; what happens to it goes to stderr."""
+
+    def __init__(self, spec: str, *, size: tuple[int, int], fps: float) -> None:
+        self.name = masked(spec)
+        self.fps = fps
+        self.relative = PurePath(re.sub(r"[^0-9A-Za-z]+", "-", self.name).strip("-")[:80] or "camera")
+        self._source = open_source(spec, width=size[0], height=size[1], fps=fps)
+        self._camera: Camera | None = None
+
+    def __enter__(self) -> _Live:
+        self._camera = Camera(self._source, on_change=self._report)
+        self._camera.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._camera is not None
+        self._camera.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The newest frame each time; UnavailableError when there never was one, or the camera is blocked."""
+        camera = self._camera
+        assert camera is not None
+        last = -1
+        while True:
+            frame = camera.latest(last, timeout_s=0.5)
+            if frame is not None:
+                last = frame.sequence
+                yield frame
+                continue
+            status = camera.status
+            if status.state == "ended":
+                return
+            if status.state == "camera_lost" and camera.delivered == 0:
+                raise UnavailableError(status.reason)
+            if camera.silence_s > BLOCKED_S:
+                raise UnavailableError(f"{self.name} is blocked: no sign for {BLOCKED_S:g} s; plug the camera in again")
+
+    def _report(self, status: Status) -> None:
+        camera = self._camera
+        assert camera is not None
+        if status.state == "streaming" and camera.losses:
+            _print(f"edgebnn: {self.name}: the camera is back", to_stderr=True)
+        elif status.state in ("camera_lost", "stuck") and camera.delivered:
+            word = "lost" if status.state == "camera_lost" else "stuck"
+            _print(f"edgebnn: {self.name}: the camera is {word}: {status.reason}; waiting for it", to_stderr=True)
 
 
 class _Run:
-    """What is printed, and counted for the summary."""
+    """What is done with each frame, printed, and counted for the summary."""
 
-    def __init__(self, as_json: bool) -> None:
+    network: Model
+    names: Names | None = None
+
+    def __init__(self, as_json: bool, min_score: float | None, *, frames: int | None, window: Window | None) -> None:
         self._as_json = as_json
-        self._stages: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        self._min_score = min_score
+        self._most = frames
+        self._window = window
+        self._stages: dict[str, deque[float]] = {stage: deque(maxlen=TIMED) for stage in STAGES}
+        self._frames = 0
         self._objects = 0
+        self._record: VideoRecord | None = None
+        self._last_count = -1
         self.refused = 0
 
-    def take(self, file: Picture | Video, network: Model, min_score: float | None, names: Names | None) -> None:
-        """Every frame of one file."""
+    def take(self, source: Picture | Video | _Live) -> None:
+        """Every frame of one source."""
         before = self._frames, self._objects
+        self._last_count = -1
         try:
-            with ExitStack() as open_files:
-                open_files.enter_context(file)
-                record: VideoRecord | None = None
-                for frame in file:
-                    found = network.detect(frame.image, min_score=min_score)
-                    self._count(file, frame, found, network)
-                    if names is None:
+            with ExitStack() as stack:
+                stack.enter_context(source)
+                self._record = None
+                for frame in islice(source, self._most):
+                    found = self._detect(frame)
+                    self._count(source, frame, found)
+                    if self.names is None and self._window is None:
                         continue
                     picture = draw(frame.image, found)
-                    if isinstance(file, Picture):
-                        suffix = ".png" if file.path.suffix.lower() == ".png" else ".jpg"
-                        write_picture(names.take(file.relative, suffix), picture)
-                        continue
-                    if record is None:
-                        record = VideoRecord(names.take(file.relative, ".mp4"), fps=file.fps)
-                        open_files.callback(record.close)
-                    record.write(picture)
+                    if self.names is not None:
+                        self._save(picture, source, frame, self.names, stack)
+                    if self._window is not None and not self._window.show(picture, wait=isinstance(source, Picture)):
+                        raise _ClosedError
         except InputError as error:
-            self.refuse(file.name, error)
-        frames, objects = self._frames - before[0], self._objects - before[1]
-        if isinstance(file, Video) and frames and not self._as_json:
-            _print(f"{file.name}: {_number(frames, 'frame')}, {_number(objects, 'face')}")
+            self.refuse(source.name, error)
+        finally:
+            frames, objects = self._frames - before[0], self._objects - before[1]
+            if not isinstance(source, Picture) and frames and not self._as_json:
+                _print(f"{source.name}: {_number(frames, 'frame')}, {_number(objects, 'face')}")
 
     def refuse(self, name: str, error: InputError) -> None:
-        """Say that a file cannot be read, and go on."""
+        """Say that a source cannot be read, and go on."""
         self.refused += 1
         if self._as_json:
             _print(json.dumps({"file": name, "error": str(error)}))
@@ -118,19 +210,68 @@ class _Run:
         if save is not None and self._frames:
             _print(f"annotated copies are in {save}")
 
-    @property
-    def _frames(self) -> int:
-        return len(self._stages[STAGES[0]])
+    def _detect(self, frame: Frame) -> Detections:
+        """In pixels of the whole frame, from its small picture."""
+        small = frame.small
+        found = self.network.detect(small, min_score=self._min_score)
+        if (frame.width, frame.height) == (small.shape[1], small.shape[0]):
+            return found
+        return found.scaled(frame.width / small.shape[1], frame.height / small.shape[0])
 
-    def _count(self, file: Picture | Video, frame: Frame, found: Detections, network: Model) -> None:
+    def _save(
+        self, picture: Image, source: Picture | Video | _Live, frame: Frame, names: Names, stack: ExitStack
+    ) -> None:
+        if isinstance(source, Picture):
+            suffix = ".png" if source.path.suffix.lower() == ".png" else ".jpg"
+            write_picture(names.take(source.relative, suffix), picture)
+            return
+        if self._record is None:
+            self._record = VideoRecord(names.take(source.relative, ".mp4"), fps=source.fps)
+            stack.callback(self._record.close)
+        if isinstance(source, _Live):
+            self._record.write_at(picture, frame.timestamp_ns)
+        else:
+            self._record.write(picture)
+
+    def _count(self, source: Picture | Video | _Live, frame: Frame, found: Detections) -> None:
+        stage_ms = self.network.stage_ms
         for stage, values in self._stages.items():
-            values.append(network.stage_ms[stage])
+            values.append(stage_ms[stage])
+        self._frames += 1
         self._objects += len(found)
         if self._as_json:
-            _print(json.dumps(_line(file.name, frame, found, network.stage_ms)))
-        elif isinstance(file, Picture):
-            scores = f" ({', '.join(f'{score:.2f}' for score in found.scores)})" if len(found) else ""
-            _print(f"{file.name}: {_number(len(found), 'face')}{scores}")
+            _print(json.dumps(_line(source.name, frame, found, stage_ms)))
+            return
+        scores = f" ({', '.join(f'{score:.2f}' for score in found.scores)})" if len(found) else ""
+        if isinstance(source, Picture):
+            _print(f"{source.name}: {_number(len(found), 'face')}{scores}")
+        elif isinstance(source, _Live) and len(found) != self._last_count:
+            _print(f"{source.name}: frame {frame.sequence}: {_number(len(found), 'face')}{scores}")
+            self._last_count = len(found)
+
+
+def _detector(model: str | Path, threads: int) -> Model:
+    network = Model(model, num_threads=threads)
+    if network.card is None or network.card.task != "detect":
+        raise ModelError(f"{model} has no card of a detector: convert it with a card, or use edgebnn.Model(...).run()")
+    return network
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM raises in the main thread, so that open files are finished."""
+
+    def interrupt(number: int, at: FrameType | None) -> None:
+        raise _TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _silence_opencv() -> None:
@@ -144,8 +285,8 @@ def _line(name: str, frame: Frame, found: Detections, stage_ms: dict[str, float]
     return {
         "file": name,
         "frame": frame.sequence,
-        "width": frame.image.shape[1],
-        "height": frame.image.shape[0],
+        "width": frame.width,
+        "height": frame.height,
         "faces": [
             {"box": box, "score": score} for box, score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)
         ],

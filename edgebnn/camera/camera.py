@@ -18,7 +18,7 @@ from edgebnn.errors import EdgebnnError, UnavailableError
 State = Literal["starting", "streaming", "camera_lost", "stuck", "ended"]
 
 _STEADY_S = 10.0
-"""A session that delivered for so long makes the next back-off begin at its start."""
+"""Having streamed for so long makes the next back-off begin at its start."""
 _SIGN_S = 1.0
 """The longest silence of a capture thread that waits on purpose."""
 
@@ -147,7 +147,6 @@ class Camera:
         """What the capture thread does; returns when closed, or at the end of a file."""
         watch = _Watch(self._stuck_s if self.source.live else 0.0)
         while not self._closing.is_set():
-            opened_ns = self._clock.now_ns()
             try:
                 with self.source as source:
                     self._take_all(source, watch)
@@ -164,8 +163,6 @@ class Camera:
             if not self.source.live:
                 self._declare("ended", reason)
                 return
-            if self._status.state == "streaming" and self._clock.now_ns() - opened_ns >= _STEADY_S * 1e9:
-                self._delay_s = self._backoff_s[0]
             self._lose("camera_lost", reason)
             watch.forget()
             self._wait(self._delay_s)
@@ -207,19 +204,26 @@ class Camera:
 
     def _deliver(self, frame: Frame) -> None:
         with self._fresh:
-            while not (self.source.paced or self._taken >= self._sequence or self._closing.is_set()):
-                self._fresh.wait(_SIGN_S)
-                self._sign_ns = self._clock.now_ns()
+            self._await_taking()
             self._sequence = frame.sequence
             self._slot = frame
             self._times.append(frame.timestamp_ns)
             self.delivered += 1
             self._fresh.notify_all()
 
+    def _await_taking(self) -> None:
+        """Of a source that is not paced, no frame is replaced before somebody took it."""
+        while not (self.source.paced or self._taken >= self._sequence or self._closing.is_set()):
+            self._fresh.wait(_SIGN_S)
+            self._sign_ns = self._clock.now_ns()
+
     def _lose(self, state: State, reason: str) -> None:
         if self._status.state == "streaming":
             self.losses += 1
+            if self._clock.now_ns() - self._status.since_ns >= _STEADY_S * 1e9:
+                self._delay_s = self._backoff_s[0]
         with self._fresh:
+            self._await_taking()
             self._slot = None
             self._times.clear()
         self._declare(state, reason)

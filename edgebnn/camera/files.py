@@ -12,7 +12,7 @@ import numpy as np
 
 from edgebnn.camera.clock import Clock, Pace
 from edgebnn.camera.frame import Frame, Image
-from edgebnn.errors import InputError, UnavailableError
+from edgebnn.errors import InputError
 
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"})
@@ -148,14 +148,8 @@ def find(given: str) -> list[Picture | Video]:
     """The sources behind one SOURCE of a command line: a file, or the pictures in a folder.
 
     In a folder: files with an extension of PICTURES, in all subfolders, sorted by path, nothing hidden. A file whose
-    extension is in VIDEOS is a video, any other a picture. InputError for a folder without pictures, UnavailableError
-    for a camera.
+    extension is in VIDEOS is a video, any other a picture. InputError for a folder without pictures.
     """
-    if given.startswith(("v4l2:", "picamera:", "rtsp:", "rtsps:")):
-        raise UnavailableError(
-            f"expected image files, folders or video files, got the camera {given}: cameras belong to the face"
-            " application, which comes with the next release"
-        )
     path = Path(given)
     if not path.is_dir():
         return [Video(path, name=given)] if path.suffix.lower() in VIDEOS else [Picture(path, name=given)]

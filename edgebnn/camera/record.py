@@ -68,6 +68,9 @@ class VideoRecord:
     The codec takes even sizes: a last odd row or column is repeated.
     """
 
+    MOST_REPEATED_S = 1.0
+    """So long a gap in time is filled with the picture before it; a longer one is cut to this."""
+
     def __init__(self, path: Path, *, fps: float) -> None:
         """Nothing is written before the first frame."""
         self.path = path
@@ -75,6 +78,17 @@ class VideoRecord:
         self._part = _part(path)
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._until_ns = 0
+
+    def write_at(self, image: Image, timestamp_ns: int) -> None:
+        """Append a frame that came at that time, as often as the video's rate needs to go as fast as time did."""
+        period_ns = round(1e9 / self._fps)
+        if self._writer is None:
+            self._until_ns = timestamp_ns
+        self._until_ns = max(self._until_ns, timestamp_ns - round(self.MOST_REPEATED_S * 1e9))
+        while self._until_ns <= timestamp_ns:
+            self.write(image)
+            self._until_ns += period_ns
 
     def write(self, image: Image) -> None:
         """Append a frame; EdgebnnError when the file cannot be written."""

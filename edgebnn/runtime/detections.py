@@ -31,6 +31,11 @@ class Detections:
         """Number of detections."""
         return len(self.scores)
 
+    def scaled(self, horizontal: float, vertical: float) -> Detections:
+        """The same in a frame that is so many times wider and higher."""
+        factors = np.array([horizontal, vertical, horizontal, vertical], np.float32)
+        return Detections(self.boxes * factors, self.scores, self.classes)
+
 
 def decode(maps: Mapping[str, Array], how: Decode, *, min_score: float) -> tuple[Array, Array]:
     """Output maps by name, each (1, h, w, 5) or (h, w, 5), to boxes (N, 4) as x1, y1, x2, y2 and scores (N,).

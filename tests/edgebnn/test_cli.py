@@ -30,6 +30,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("detect", "--min-score", "0", "a.jpg"),
         ("detect", "--min-score", "1", "a.jpg"),
         ("detect", "--min-score", "nan", "a.jpg"),
+        ("detect", "--frames", "0", "a.jpg"),
+        ("detect", "--size", "640", "v4l2:0"),
+        ("detect", "--size", "0x480", "v4l2:0"),
+        ("detect", "--fps", "0", "v4l2:0"),
         ("train",),
         ("convert", "a.h5"),
     ],
@@ -49,7 +53,8 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     ("arguments", "code", "words"),
     [
         (("detect", "--model", "no-such-model", "a.jpg"), 1, "no-such-model"),
-        (("detect", "v4l2:/dev/video0"), 69, "cameras belong to the face application"),
+        (("detect", "v4l2:/dev/no-such-device"), 69, "cannot open the camera /dev/no-such-device"),
+        (("detect", "--show", "a.jpg"), 69, "--show needs"),
     ],
 )
 def test_errors_are_one_sentence(

@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgebnn.camera.camera import Camera
+from edgebnn.camera.clock import SimulatedClock
 from edgebnn.camera.files import Video, read_picture
+from edgebnn.camera.frame import Frame
 from edgebnn.camera.record import VideoRecord
-from edgebnn.detect import detect
+from edgebnn.camera.synthetic import Scene, Synthetic
+from edgebnn.detect import _Live, detect
 from edgebnn.errors import EdgebnnError, InputError, ModelError, UnavailableError
 from edgebnn.runtime.detections import Detections
 from edgebnn.runtime.model import Model
@@ -190,10 +194,106 @@ def test_scores_out_of_range(detector_file: Path, min_score: float) -> None:
 
 
 def test_cameras_and_foreign_models(tmp_path: Path, pictures: Path) -> None:
-    with pytest.raises(UnavailableError):
-        detect([str(pictures), "rtsp://host"], model="face")
+    with pytest.raises(UnavailableError, match="no-such-device"):
+        detect([str(pictures), "v4l2:/dev/no-such-device"], model="face")
     with pytest.raises(ModelError):
         detect([str(pictures)], model=pictures / "notes.txt")
+
+
+def test_a_camera_until_so_many_frames(capfd: Lines) -> None:
+    spec = "synthetic:?faces=2&fps=0&width=320&height=240"
+    assert detect([spec], model="face", frames=6, as_json=True) == 0
+    lines = json_lines(capfd)
+    assert [line["frame"] for line in lines] == list(range(6))
+    assert all(set(line) == {"file", "frame", "width", "height", "faces", "latency_ms"} for line in lines)
+    assert all((line["file"], line["width"], line["height"]) == (spec, 320, 240) for line in lines)
+    assert all(len(line["faces"]) == 2 for line in lines)
+
+
+def test_a_camera_in_text_says_when_the_faces_change(capfd: Lines) -> None:
+    spec = "synthetic:?fps=0&frames=14&shown=3&hidden=3"
+    assert detect([spec], model="face") == 0
+    lines = capfd.readouterr().out.splitlines()
+    starts = [f"{spec}: frame {number}: {faces}" for number, faces in ((0, "1 face"), (3, "0 faces"), (6, "1 face"))]
+    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=False))
+    assert len(lines) == 7 and lines[5].startswith(f"{spec}: 14 frames, ")
+
+
+def test_a_lost_camera_is_waited_for(capfd: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Camera.__init__
+
+    def simulated(self: Camera, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **options, clock=SimulatedClock())
+
+    monkeypatch.setattr(Camera, "__init__", simulated)
+    assert detect(["synthetic:?fps=0&lost_after=4&lost_for=3&frames=8"], model="face", as_json=True) == 0
+    out, err = capfd.readouterr()
+    assert len(out.splitlines()) == 8
+    said = [line for line in err.splitlines() if line.startswith("edgebnn: synthetic")]
+    assert len(said) == 2 and "the camera is lost: the synthetic camera was unplugged" in said[0]
+    assert said[1].endswith("the camera is back")
+
+
+def test_a_camera_that_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, taken = SimulatedClock(), Camera.latest
+
+    def latest(self: Camera, *arguments: Any, **options: Any) -> Frame | None:
+        frame = taken(self, *arguments, timeout_s=60 if self.delivered < 2 else 0)
+        if frame is None:
+            clock.advance(6)
+        return frame
+
+    source = Synthetic(Scene(fps=0, hang_after=2))
+    monkeypatch.setattr("edgebnn.detect.open_source", lambda *arguments, **options: source)
+    monkeypatch.setattr("edgebnn.detect.Camera", lambda source, **options: Camera(source, clock=clock, **options))
+    monkeypatch.setattr(Camera, "latest", latest)
+    monkeypatch.setattr(Camera, "close", lambda self: None)
+    with pytest.raises(UnavailableError, match="blocked: no sign for 10 s"):
+        detect(["synthetic:"], model="face")
+    source.woken.set()
+
+
+def test_a_camera_ends_the_list_of_sources(pictures: Path) -> None:
+    with pytest.raises(InputError, match="name it last, or give --frames N"):
+        detect(["synthetic:", str(pictures)], model="face")
+
+
+def test_wrong_specs_are_refused_and_passwords_never_printed(capfd: Lines) -> None:
+    assert detect(["picamera:x", "synthetic:?face=1"], model="face", frames=1) == 1
+    assert len(capfd.readouterr().err.splitlines()) >= 2
+    with pytest.raises(UnavailableError) as raised:
+        detect(["http://user:hunter2@127.0.0.1:1/stream"], model="face", as_json=True)
+    out, err = capfd.readouterr()
+    assert "hunter2" not in out + err + str(raised.value)
+
+
+def test_a_camera_is_saved_at_its_own_speed(tmp_path: Path, capfd: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimulatedClock()
+    every_other = Synthetic(Scene(fps=5, frames=10, width=320, height=240), clock=clock)
+    frames = list(every_other)
+    monkeypatch.setattr(_Live, "__iter__", lambda self: iter(frames))
+    monkeypatch.setattr(_Live, "__exit__", lambda self, *_: None)
+    monkeypatch.setattr(_Live, "__enter__", lambda self: self)
+    assert detect(["synthetic:"], model="face", save=tmp_path, fps=10) == 0
+    with Video(tmp_path / "synthetic-detected.mp4") as source:
+        assert len(list(source)) == 19 and source.fps == pytest.approx(10)  # each stands for two
+
+
+def test_sigterm_ends_a_camera_and_finishes_its_video(tmp_path: Path) -> None:
+    program = "from edgebnn.cli import main; main()"
+    arguments = ["detect", "--save", str(tmp_path), "--json", "synthetic:?width=320&height=240&fps=60"]
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    lines = [running.stdout.readline() for _ in range(5)]
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 143 and "Traceback" not in err
+    assert all(json.loads(line)["faces"] is not None for line in lines)
+    (video,) = tmp_path.iterdir()
+    with Video(video) as source:
+        assert len(list(source)) >= 1
 
 
 def test_a_folder_that_cannot_be_written(pictures: Path, detector_file: Path, capfd: Lines) -> None:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgebnn.camera.files import MAX_PIXELS, Picture, Video, find, read_picture
-from edgebnn.errors import InputError, UnavailableError
+from edgebnn.camera.clock import SimulatedClock
+from edgebnn.camera.files import MAX_PIXELS, Folder, Picture, Video, find, read_picture
+from edgebnn.errors import InputError
 
 
 def write(path: Path, rgb: np.ndarray) -> Path:
@@ -143,12 +144,6 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         find(str(tmp_path))
 
 
-@pytest.mark.parametrize("given", ["v4l2:/dev/video0", "picamera:0", "rtsp://host/stream"])
-def test_cameras_are_for_later(given: str) -> None:
-    with pytest.raises(UnavailableError, match="cameras"):
-        find(given)
-
-
 def test_a_picture_is_a_source_of_one_frame(pictures: Path) -> None:
     with Picture(pictures / "a.jpg") as source:
         frames = list(source)
@@ -167,6 +162,28 @@ def test_frames_of_a_video(tmp_path: Path, name: str, fourcc: str) -> None:
     assert frames[5].image[24, 3, 0] > 150 and frames[5].image[24, 3, 2] < 100  # red stays red
     assert np.diff([frame.timestamp_ns for frame in frames]) == pytest.approx(1e8, rel=0.01)
     assert len({frame.image.ctypes.data for frame in frames}) == 12
+
+
+def test_a_paced_video_takes_its_time(tmp_path: Path) -> None:
+    clock = SimulatedClock(10**12)
+    with Video(write_video(tmp_path / "a.mp4"), paced=True, clock=clock) as source:
+        frames = list(source)
+    assert source.paced and not Video(tmp_path / "a.mp4").paced
+    assert [(frame.timestamp_ns - 10**12) / 1e9 for frame in frames] == pytest.approx(np.arange(12) / 10)
+
+
+def test_a_folder_as_one_source(pictures: Path, tmp_path: Path) -> None:
+    with Folder(pictures, name="album") as source:
+        frames = list(source)
+    assert source.name == "album" and not source.live and not source.paced
+    assert [(frame.sequence, frame.image.shape) for frame in frames] == [
+        (0, (128, 192, 3)),
+        (1, (0, 0, 3)),  # broken.jpg
+        (2, (128, 192, 3)),
+    ]
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputError, match="no pictures"):
+        list(Folder(tmp_path / "nothing"))
 
 
 def test_damaged_videos(tmp_path: Path) -> None:
