@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+import edgebnn
+from edgebnn.camera.open import is_camera
 from edgebnn.errors import ConfigError
 from edgebnn.service.board import Board
 from edgebnn.service.live import LiveSettings
@@ -69,6 +72,7 @@ class Page:
             ],
             live.current.web,
             title="Faces",
+            version=edgebnn.__version__,
             navigation={"/": "Live", "/snapshots": "Snapshots", "/settings": "Settings"},
             templates=HERE / "templates",
             static=HERE / "static",
@@ -96,7 +100,7 @@ class Page:
             "state_text": STATES[status.state],
             "reason": status.reason,
             "away": away,
-            "source": service.camera.source.name,
+            "source": _short(service.camera.source.name),
             "count": figures.count if known else None,
             "people": _people(figures.count) if known else "unknown",
             "fps": f"{figures.fps:.1f}",
@@ -115,8 +119,10 @@ class Page:
             "events": [_event(event, when.strftime("%H:%M:%S")) for event, when in self._last_events()],
         }
 
-    def _last_events(self) -> list[Any]:
-        return list(self._service.events)[: -SHOWN_EVENTS - 1 : -1]
+    def _last_events(self) -> list[tuple[Event, datetime]]:
+        """Who came and left, the latest first; the count is seen anyway."""
+        known = [known for known in list(self._service.events) if known[0].kind != "count"]
+        return known[: -SHOWN_EVENTS - 1 : -1]
 
     def _encode(self, result: Result) -> bytes:
         settings = self._live.current.picture
@@ -188,8 +194,13 @@ class Page:
             saved=saved,
             wrong=wrong,
             unsaved=self._live.unsaved,
-            source=self._service.camera.source.name,
+            source=_short(self._service.camera.source.name),
         )
+
+
+def _short(source: str) -> str:
+    """A camera as it was written, of a file the name alone."""
+    return source if is_camera(source) else Path(source).name
 
 
 def _people(count: int) -> str:
@@ -203,14 +214,8 @@ def _number(value: float) -> str | None:
 
 
 def _event(event: Event, when: str) -> Mapping[str, str]:
-    if event.kind == "enter":
-        text = f"Number {event.id} has come"
-    elif event.kind == "leave":
-        text = f"Number {event.id} has left after {_duration(event.stayed_s)}"
-    else:
-        text = f"Now {'nobody' if event.count == 0 else event.count} {_people(event.count).split()[0]}".removesuffix(
-            " people" if event.count == 0 else ""
-        )
+    came = event.kind == "enter"
+    text = f"Person {event.id} came" if came else f"Person {event.id} left after {_duration(event.stayed_s)}"
     return {"time": when, "kind": event.kind, "text": text}
 
 
