@@ -72,6 +72,7 @@ logger = logging.getLogger("edgebnn.mqtt")
 LARGEST_COMMAND = 4096  # bytes; MQTT 5 brokers hold back what is larger
 MOST_MESSAGES = 100  # topics of `send` that wait for a connection
 CONNACK_TIMEOUT_S = 10.0
+SHORT_S = 5.0  # a connection that lasted less was perhaps taken over
 STEADY_S = 30.0  # a connection that lasted so long starts the back-off anew
 
 
@@ -132,6 +133,7 @@ class HomeAssistant:
         self._retained: dict[str, bytes] = {}  # topic -> latest payload
         self._changed: dict[str, None] = {}  # topics of _retained that are to be sent, in order
         self._messages: dict[str, tuple[bytes, float]] = {}  # topic -> payload that is not retained, last time to send
+        self._accepted = False  # whether the broker took the connection of this turn
         self._stopping = threading.Event()
         self._wake_read, self._wake_write = -1, -1  # a pipe while the thread runs
         self._thread: threading.Thread | None = None
@@ -177,9 +179,8 @@ class HomeAssistant:
         """
         entity = self.entities.get(key)
         if entity is None or not entity.has_state:
-            raise InputError(
-                f"expected one of {', '.join(k for k, e in self.entities.items() if e.has_state)}, got {key!r}"
-            )
+            known = ", ".join(name for name, entity in self.entities.items() if entity.has_state)
+            raise InputError(f"expected an entity with a state ({known}), got {key!r}")
         self._retain(f"{self.base}/{key}/state", state_payload(value))
         if attributes is not None:
             self._retain(f"{self.base}/{key}/attributes", json.dumps(dict(attributes)).encode())
@@ -257,9 +258,10 @@ class HomeAssistant:
                 problem = self._session()
             except Exception as error:  # whatever a broker makes paho raise: say it, try again
                 problem = f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else str(error)
-            self.connected = False
             if self._stopping.is_set():
                 return
+            if self._accepted and time.monotonic() - started < SHORT_S:
+                problem += "; if that goes on, another client may have the same id: set mqtt.node"
             if problem != self.problem:
                 logger.warning(
                     "no MQTT broker at %s:%d, trying on: %s", self.settings.host, self.settings.port, problem
@@ -272,6 +274,7 @@ class HomeAssistant:
 
     def _session(self) -> str:
         """Connect and serve until the connection is lost; returns why."""
+        self._accepted = False
         client = self._client()
         answers: list[str] = []
 
@@ -283,9 +286,7 @@ class HomeAssistant:
 
         client.on_connect = on_connect
         client.on_message = lambda client, userdata, message: self._receive(message)
-        client.on_disconnect = lambda client, userdata, flags, reason, properties: answers.append(
-            f"connection lost ({reason})"
-        )
+        client.on_disconnect = on_disconnect
         try:
             client.connect(
                 self.settings.host, self.settings.port, self.settings.keepalive_s, properties=self._properties()
@@ -299,7 +300,8 @@ class HomeAssistant:
                 if not self.connected and time.monotonic() > connack_deadline:
                     return f"no answer to CONNECT within {CONNACK_TIMEOUT_S:.0f} s"
                 if self._stopping.is_set():
-                    self._say_goodbye(client)
+                    if self.connected:
+                        self._say_goodbye(client)
                     return "stopped"
                 while self.connected and not client.want_write() and (message := self._next()):
                     topic, payload, retain = message
@@ -309,9 +311,9 @@ class HomeAssistant:
                     break
         finally:
             self.connected = False
-            if client.socket() is not None:
-                client.disconnect()
-        return answers[-1] if answers and answers[-1] else "the connection was lost"
+            if (link := client.socket()) is not None:  # without a goodbye, so that the last will holds meanwhile
+                link.close()
+        return next(filter(None, answers), "the connection was lost")
 
     def _client(self) -> Client:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
@@ -345,7 +347,7 @@ class HomeAssistant:
         return properties
 
     def _on_connected(self, client: Client) -> None:
-        self.connected = True
+        self.connected = self._accepted = True
         self.problem = ""
         logger.info("connected with the MQTT broker at %s:%d", self.settings.host, self.settings.port)
         client.subscribe([(f"{self.base}/+/set", 1), (f"{self.settings.discovery_prefix}/status", 1)])
@@ -367,6 +369,8 @@ class HomeAssistant:
             client.loop_write()
 
     def _say_goodbye(self, client: Client) -> None:
+        while message := self._next():
+            client.publish(message[0], message[1], qos=0, retain=message[2])
         client.publish(f"{self.base}/availability", b"offline", qos=0, retain=True)
         client.disconnect()
         deadline = time.monotonic() + 1.0

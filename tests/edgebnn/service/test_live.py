@@ -122,12 +122,7 @@ def test_what_a_page_shows(files: tuple[Path, Path]) -> None:
 
 def test_changes_of_many_threads_are_all_kept(files: tuple[Path, Path]) -> None:
     live = open_live(files)
-    changes: list[dict[str, object]] = [
-        {"camera.fps": 7},
-        {"camera.blur": True},
-        {"camera.mode": "night"},
-        {"note": "n"},
-    ]
+    changes = {"camera.fps": 7, "camera.blur": True, "camera.mode": "night", "note": "n"}
     threads = [threading.Thread(target=live.change, args=({key: value},)) for key, value in changes.items()]
     for thread in threads:
         thread.start()
