@@ -125,6 +125,8 @@ def test_explain_says_what_will_be_binary(checkpoint: Files, capsys: Any) -> Non
     operators = [line for line in lines if line.startswith(("1 bit ", "32 bits "))]
     binary = [line for line in operators if line.startswith("1 bit ")]
     assert 0 < len(binary) < len(operators)
+    named = [line.split()[-1] for line in binary]
+    assert named == ["block1_conv2", "block2_conv1", "block2_conv2", "dense1", "out"], "not after the next layer's sign"
     assert any(f"{len(binary)} of {len(operators)} operators with weights will be" in line for line in lines)
 
 
