@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from edgebnn.samples import __main__ as samples
+from edgebnn.samples import photograph
 from tests.apps.edgebnn_face.process import running, until
 
 CHROMIUM = "/usr/bin/chromium"
@@ -44,7 +44,7 @@ VIEWS = {
 
 def write_film(path: Path, *, rounds: int) -> None:
     """A larger, longer clip than the demo's: the camera pans over the photograph, and twice somebody is away."""
-    picture = cv2.imread(str(samples.photograph()))
+    picture = cv2.imread(str(photograph()))
     size, fps = (960, 720), 15.0
     video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
     for frame in range(rounds * 120):

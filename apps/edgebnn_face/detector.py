@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 from pathlib import Path
 
 from edgebnn.errors import EdgebnnError, ModelError
@@ -73,6 +74,8 @@ class Detector:
         try:
             status = self._file.stat()
         except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):  # a pipe would never end
             return None
         return status.st_ino, status.st_size, status.st_mtime_ns
 
