@@ -39,7 +39,7 @@ rm -rf --one-file-system $OPT
 rmdir --ignore-fail-on-non-empty $LIB/systemd/system $LIB/systemd $LIB/sysusers.d $LIB/tmpfiles.d 2>/dev/null || true
 
 if $purge; then
-  rm -rf --one-file-system $ETC $STATE /run/edgebnn /run/edgebnn-* /var/log/edgebnn
+  rm -rf --one-file-system $ETC $STATE /run/edgebnn /var/log/edgebnn
   rm -rf /etc/systemd/system/edgebnn-*.d
   rm -f /etc/credstore/edgebnn.*
   rmdir --ignore-fail-on-non-empty /etc/credstore 2>/dev/null || true

@@ -87,3 +87,13 @@ def test_installer_knows_every_unit() -> None:
     text = (DEPLOY / "install.sh").read_text()
     body = text[text.index("units_of() {") : text.index("# What systemctl starts")]
     assert sorted(re.findall(r"edgebnn-[a-z-]+\.(?:service|timer)", body)) == [unit.name for unit in UNITS]
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_units_start_commands_that_the_wheel_has(unit: Path) -> None:
+    (command,) = read_unit(unit)["Service"]["ExecStart"]
+    program, subcommand, *options = command.removeprefix("/opt/edgebnn/current/bin/").split()
+    scripts = re.findall(r'^(edgebnn-\w+) = "', (DEPLOY.parent / "pyproject.toml").read_text(), re.MULTILINE)
+    assert program in scripts and unit.stem.startswith(program)
+    assert subcommand == ("guard" if "guard" in unit.stem else "run")
+    assert options == ["--config", f"/etc/edgebnn/{program.removeprefix('edgebnn-')}.toml"]

@@ -1,5 +1,5 @@
-# Sourced by scripts/test-pi: arm64 Debian roots that are unpacked without running anything of them, and commands inside.
-# All lies in build/pi. Needs root on x86_64 Debian.
+# Sourced by tests/pi/user-space: arm64 Debian roots that are unpacked without running anything of them, and commands
+# inside. All lies in build/pi. Needs root on x86_64 Debian.
 
 pi=$PWD/build/pi
 declare -A PYTHON=([bookworm]=3.11 [trixie]=3.13) GLIBC=([bookworm]=36 [trixie]=41)
