@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import sys
@@ -22,6 +21,7 @@ from edgebnn.camera.camera import Camera, Status
 from edgebnn.camera.files import Picture, Video, find
 from edgebnn.camera.frame import Frame, Image
 from edgebnn.camera.open import is_camera, masked, open_source
+from edgebnn.camera.opencv import silence_opencv
 from edgebnn.camera.record import Names, VideoRecord, write_picture
 from edgebnn.camera.window import Window
 from edgebnn.errors import InputError, ModelError, UnavailableError
@@ -64,7 +64,7 @@ def detect(
     """
     if min_score is not None:
         check_score(min_score)
-    _silence_opencv()
+    silence_opencv()
     window = Window("edgebnn detect") if show else None
     run = _Run(as_json, min_score, frames=frames, window=window)
     inputs: list[Picture | Video | _Live] = []
@@ -272,13 +272,6 @@ def _sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _silence_opencv() -> None:
-    """Its decoders tell stderr about every damaged macroblock; what is wrong with a file, `refuse` says once."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET, read when the first video is opened
-    if hasattr(cv2, "setLogLevel"):
-        cv2.setLogLevel(0)
 
 
 def _line(name: str, frame: Frame, found: Detections, stage_ms: dict[str, float]) -> dict[str, object]:

@@ -22,7 +22,7 @@ def is_camera(spec: str) -> bool:
 
 def masked(text: str) -> str:
     """`text` with the passwords of URLs replaced, as it may be printed."""
-    text = re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
+    text = re.sub(r"(?<=://)([^/?#\s]*|[^\s]*:[^\s]*)@", "***@", text)  # the second: an unescaped / in a password
     return re.sub(r"(?i)([?&][^=&#\s]*(?:pass|pwd|token|secret|key|auth|sig)[^=&#\s]*=)[^&#\s]*", r"\1***", text)
 
 

@@ -75,6 +75,7 @@ class V4l2:
             else:
                 cure = "check the camera and its cable"
             raise UnavailableError(f"cannot open the camera {device}: {error.strerror}; {cure}") from None
+        silence_opencv()
         # Read by OpenCV when it waits for its first frame.
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(TIMEOUT_S))
         capture = cv2.VideoCapture(str(device), cv2.CAP_V4L2)
@@ -118,7 +119,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield its frames; UnavailableError when it cannot be reached, is none, or stops."""
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: its messages hold the URL
+        silence_opencv()
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * TIMEOUT_S, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * TIMEOUT_S]
         capture = self._capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, timeouts)
         if not capture.isOpened():
@@ -127,6 +128,13 @@ class Stream:
                 " the camera is on"
             )
         yield from _frames(capture, self._clock, what=self.name, stamped=False)
+
+
+def silence_opencv() -> None:
+    """It and its decoders tell stderr about every damaged macroblock and failed attempt; we say what matters once."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET, read when the first video is opened
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)
 
 
 def _frames(capture: cv2.VideoCapture, clock: Clock, *, what: str, stamped: bool) -> Iterator[Frame]:

@@ -21,8 +21,9 @@ from edgebnn.errors import UnavailableError
 
 TIMEOUT_S = 5.0
 BUFFERS = 6
-MOST_LENT = 3
-"""Of the camera's buffers, so many may wait for somebody to ask for their picture; the others keep the camera going."""
+"""Asked for; a camera may have fewer."""
+BUSY_BUFFERS = 4
+"""Two that the camera fills, picamera2's newest, and the one that is coming; the others may wait for a reader."""
 
 _OLDEST_STAMP_S = 5.0
 
@@ -58,6 +59,7 @@ class Picamera:
         self._format = format
         self._clock = clock or Clock()
         self._camera: Any = None
+        self._most_lent = 1
         self._lent: deque[weakref.ref[_Loan]] = deque()
         self._returned: deque[Any] = deque()
 
@@ -83,7 +85,7 @@ class Picamera:
         camera = self._camera = self._open()
         sequence = 0
         while True:
-            self._settle(MOST_LENT)
+            self._settle(self._most_lent)
             job = camera.capture_request(wait=False)
             try:
                 request = job.get_result(timeout=TIMEOUT_S)
@@ -127,6 +129,7 @@ class Picamera:
                     **small,
                 )
             )
+            self._most_lent = max(1, camera.libcamera_config.at(0).buffer_count - BUSY_BUFFERS)
             camera.start()
         except Exception as error:
             camera.close()
