@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,14 +83,22 @@ class FaceProcess:
 
 @contextmanager
 def running(
-    folder: Path, config: str, *, environ: Mapping[str, str] | None = None, wait: bool = True
+    folder: Path,
+    config: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    wait: bool = True,
+    within: Sequence[str] = (),
 ) -> Iterator[FaceProcess]:
-    """`edgebnn-face run` with `config` (TOML), its state below `folder`; killed at the end if it still runs."""
+    """`edgebnn-face run` with `config` (TOML), its state below `folder`; killed at the end if it still runs.
+
+    within: a command that runs it, and becomes it.
+    """
     file = folder / "face.toml"
     file.write_text(config)
     command = [sys.executable, "-c", "from edgebnn_face.cli import main; main()"]
     process = subprocess.Popen(
-        [*command, "run", "--config", str(file), "--state", str(folder / "state")],
+        [*within, *command, "run", "--config", str(file), "--state", str(folder / "state")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
