@@ -192,7 +192,7 @@ class Access:
     async def _is_our_form(self, request: Request, session_id: str) -> bool:
         """Whether a page of ours sent this: the browser says so, and the form's token fits the browser's cookie."""
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+        if origin is not None and origin.partition("://")[2].lower() != request.headers.get("host", "").lower():
             return False
         if request.url.path == "/login":  # needs the one token there is: nobody gains by sending it for another
             return True
