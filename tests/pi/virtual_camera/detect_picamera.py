@@ -1,10 +1,10 @@
 """On Debian, with a real picamera2: our camera source finds the face that libcamera's virtual camera shows.
 
 The virtual pipeline is no Raspberry Pi's, and picamera2 is written for one. Three crutches stand for what is missing
-(the fourth is dma_heap.c): a pykms module that picamera2 only imports, no raw modes of a sensor, and libcamera's own
-allocator of frame buffers, since picamera2's makes one plane where NV12 has two.
+(the fourth is dma_heap.c): modules that picamera2 only imports (pykms, pidng), no raw modes of a sensor, and the frame
+buffers of libcamera's own allocator, since picamera2's makes one plane where NV12 has two.
 
-python3 detect_picamera.py PHOTOGRAPH [FOLDER]    what the virtual camera shows; where to write a frame of each stream
+python3 detect_picamera.py [FOLDER]    where to write a frame of each stream
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import sys
 from typing import Any
 from unittest.mock import MagicMock
 
-sys.modules["pykms"] = MagicMock()
+for name in ("pykms", "pidng", "pidng.camdefs", "pidng.core"):
+    sys.modules[name] = MagicMock()
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from picamera2 import Picamera2  # noqa: E402
 from picamera2.allocators import LibcameraAllocator  # noqa: E402
 
+from edgebnn import samples  # noqa: E402
 from edgebnn.camera.camera import Camera  # noqa: E402
 from edgebnn.camera.open import open_source  # noqa: E402
 from edgebnn.runtime.model import Model  # noqa: E402
@@ -35,6 +37,8 @@ def make_with_planes(self: Any, *arguments: Any, **options: Any) -> None:
 Picamera2.__init__ = make_with_planes
 Picamera2._get_raw_modes = lambda self: [{"format": "SRGGB8", "size": (640, 480)}]
 
+SHOWN = "/opt/photograph.jpg"
+"""As virtual.yaml has it."""
 FRAMES = 40
 """Many more than the camera has buffers, and all are kept."""
 results: list[bool] = []
@@ -56,7 +60,9 @@ def overlap(a: Any, b: Any) -> float:
     return float(shared / max(1e-9, a[2:].prod() + b[2:].prod() - shared))
 
 
-photograph = cv2.cvtColor(cv2.imread(sys.argv[1]), cv2.COLOR_BGR2RGB)
+picture = cv2.resize(cv2.imread(str(samples.photograph()))[:384], (640, 480))
+cv2.imwrite(SHOWN, picture)
+photograph = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 model = Model("face")
 for opening in ("first", "second"):
     camera, last, kept = Camera(open_source("picamera:0", width=640, height=480, fps=30)), -1, []
@@ -85,8 +91,8 @@ for opening in ("first", "second"):
         check(f"{size}: {mean:.1f} grey levels from the photograph in the mean", mean < 4)
         common = overlap(only_box(image), only_box(there))
         check(f"{size}: the face, IoU {common:.3f} with the photograph's", common >= 0.9)
-    if len(sys.argv) > 2:
+    if len(sys.argv) > 1:
         for name, image in (("eye", frame.image), ("model", frame.small)):
-            cv2.imwrite(f"{sys.argv[2]}/{name}.png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            cv2.imwrite(f"{sys.argv[1]}/{name}.png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
 sys.exit(not all(results))
