@@ -59,6 +59,17 @@ class Decode(_Strict):
     max_detections: Annotated[int, Field(ge=1, le=10_000)] = 300
 
 
+class SleepDecode(_Strict):
+    """A network of nights: features (1, 1, window, n) of the newest epochs, zeros before the night began, in.
+
+    Out come the logits "wake" (1, 1), "restless" (1, 1) and "stages" (1, 5) of the newest epoch.
+    """
+
+    window: Annotated[int, Field(ge=1, le=4096, description="epochs of 30 s")]
+    threshold: Annotated[float, Field(gt=0, lt=1, description="awake where P(wake) is at least this")]
+    features: Annotated[Literal[1], Field(description="version of edgebnn.runtime.sleep_features")] = 1
+
+
 class Training(_Strict):
     """Where the weights come from."""
 
@@ -76,10 +87,11 @@ class Card(_Strict):
 
     version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1, max_length=80)]
-    task: Literal["detect", "tensors"]
+    task: Literal["detect", "sleep", "tensors"]
     classes: tuple[str, ...] = ()
     preprocess: Preprocess | None = None
     decode: Decode | None = None
+    sleep: SleepDecode | None = None
     metrics: dict[str, float] = {}
     training: Training = Training()
     licence: str = ""
@@ -89,6 +101,8 @@ class Card(_Strict):
     def _detectors_say_how(self) -> Card:
         if self.task == "detect" and (self.preprocess is None or self.decode is None or not self.classes):
             raise ValueError("a card of task 'detect' needs classes, preprocess and decode")
+        if (self.task == "sleep") != (self.sleep is not None):
+            raise ValueError("a card of task 'sleep', and no other, needs sleep")
         return self
 
 

@@ -39,15 +39,58 @@ def _options(
     """Options before the command; `main` itself looks for --debug."""
 
 
+SleepModel = Annotated[Path, typer.Option(help="a sleep network .tflite, or the name of one in the package")]
+Window = Annotated[float, typer.Option(min=0, max=90, help="minutes before the deadline in which the alarm may ring")]
+
+
+def _rule(name: str) -> str:
+    from edgebnn.evaluation.sleep.rules import RULES
+
+    if name not in RULES:
+        raise typer.BadParameter(f"expected {', '.join(RULES)}, got {name}")
+    return name
+
+
+@app.command()
+def replay(
+    csv: Annotated[Path, typer.Option(help="a night: columns time_s,activity, a row for each 30 s")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, on a terminal too")] = False,
+    alarm_deadline: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="when the alarm rings at the latest, in the file's time_s")
+    ] = None,
+    window: Window = 30,
+    rule: Annotated[
+        str, typer.Option(callback=_rule, help="when it may ring earlier: motion, network or cole-kripke")
+    ] = "motion",
+    model: SleepModel = Path("sleep"),
+) -> None:
+    """Score a recorded night as if it were going on now: a line for each row, from that row and those before.
+
+    Whatever the rule that rings, p_wake, asleep and stage are the network's.
+    """
+    from edgebnn_sleep.replay import replay as run
+
+    run(
+        csv,
+        rule=rule,
+        deadline_s=alarm_deadline,
+        window_min=window,
+        model=model,
+        as_json=as_json or not sys.stdout.isatty(),
+    )
+
+
 @app.command()
 def evaluate(
     csv_dir: Annotated[Path, typer.Option("--csv-dir", help="folder of nights as .csv with a column stage")],
+    window: Window = 30,
+    model: SleepModel = Path("sleep"),
     as_json: Json = False,
 ) -> None:
-    """Score nights that somebody staged: sleep and wake, and when alarms would have rung."""
+    """Score nights that somebody staged: sleep and wake, and what alarms would have found."""
     from edgebnn_sleep.evaluate import evaluate as run
 
-    run(csv_dir, as_json=as_json)
+    run(csv_dir, window_min=window, model=model, as_json=as_json)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -12,11 +12,13 @@ from edgebnn.models.binarynet import BinaryNet, build_binarynet
 from edgebnn.models.face import FaceNetwork, build_face_network
 from edgebnn.models.quicknet import QuickNet, build_quicknet
 from edgebnn.models.shift_norm import ShiftBatchNormalization
+from edgebnn.models.sleep import SleepNetwork, build_sleep_network
 
 MODELS: dict[str, tuple[type[pydantic.BaseModel], Callable[..., Any]]] = {
     "face": (FaceNetwork, build_face_network),
     "binarynet": (BinaryNet, build_binarynet),
     "quicknet": (QuickNet, build_quicknet),
+    "sleep": (SleepNetwork, build_sleep_network),
 }
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "FaceNetwork",
     "QuickNet",
     "ShiftBatchNormalization",
+    "SleepNetwork",
     "build_binarynet",
     "build_face_network",
     "build_quicknet",
+    "build_sleep_network",
 ]

@@ -15,6 +15,7 @@ from edgebnn.errors import ConfigError
 from edgebnn.models import FaceNetwork
 from edgebnn.training.classification_recipe import ClassificationRecipe
 from edgebnn.training.schema import Name, Strict
+from edgebnn.training.sleep_recipe import SleepRecipe
 
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
 
@@ -117,10 +118,11 @@ class DetectionRecipe(Strict):
         return out
 
 
-Recipe = DetectionRecipe | ClassificationRecipe
-RECIPES: dict[str, type[DetectionRecipe] | type[ClassificationRecipe]] = {
+Recipe = DetectionRecipe | ClassificationRecipe | SleepRecipe
+RECIPES: dict[str, type[DetectionRecipe] | type[ClassificationRecipe] | type[SleepRecipe]] = {
     "detect": DetectionRecipe,
     "classify": ClassificationRecipe,
+    "sleep": SleepRecipe,
 }
 
 

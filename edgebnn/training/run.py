@@ -18,21 +18,26 @@ import tensorflow as tf  # isort: skip
 
 from edgebnn.data.composites import write_composites, write_pieces
 from edgebnn.data.examples import read_digits, read_folders
+from edgebnn.data.night_examples import read_examples, simulate_examples
 from edgebnn.data.pictures import Image, Labelled, Pictures, read_rgb
 from edgebnn.errors import DataError
 from edgebnn.evaluation.annotations import read_annotations
 from edgebnn.models import MODELS
+from edgebnn.runtime.sleep_features import COUNT as FEATURES
 from edgebnn.training.checkpoints import load_state
 from edgebnn.training.classification import Classification
 from edgebnn.training.classification_recipe import ClassificationRecipe
 from edgebnn.training.detection import Detection
 from edgebnn.training.loop import Loop
 from edgebnn.training.recipe import Recipe, read_recipe
+from edgebnn.training.sleep import Sleep
+from edgebnn.training.sleep_recipe import SleepRecipe
 from edgebnn.training.task import Task
 from edgebnn.training.workers import Workers, join_workers
 
 SMOKE_PICTURES = 64
 SMOKE_LICENCE = "Trained for a minute on a public-domain photograph, to prove that training works: of no use."
+SIMULATED = ("simulated nights (edgebnn.data.nights)",)
 SHOWN_PROBLEMS = 20
 
 
@@ -55,7 +60,8 @@ def train(
     """
     how = read_recipe(recipe, smoke=smoke)
     owns_data = isinstance(how, ClassificationRecipe) and how.input.source != "folders"
-    if not data and not owns_data:
+    simulates = isinstance(how, SleepRecipe)
+    if not data and not owns_data and not simulates:
         how = how.model_copy(update={"licence": SMOKE_LICENCE})
     folder = out or Path("runs") / (f"{how.name}-smoke" if smoke else how.name)
     last = folder / "last.npz"
@@ -63,7 +69,7 @@ def train(
         raise DataError("--resume goes on with the run's own weights: leave --init-from out")
     if owns_data and data:
         raise DataError(f"recipe {how.name} brings its own pictures: leave --data out")
-    if not data and not owns_data and not smoke:
+    if not data and not owns_data and not simulates and not smoke:
         raise DataError("expected at least one --data DIR to train on (only --smoke runs without)")
     if not resume and last.exists():
         raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")
@@ -89,11 +95,13 @@ def untrained(recipe: str, *, smoke: bool) -> Any:
     if isinstance(how, ClassificationRecipe):
         size = how.input
         return build(how.model, width=size.width, height=size.height, channels=size.channels, classes=10)
+    if isinstance(how, SleepRecipe):
+        return build(how.model, features=FEATURES)
     return build(how.model, width=how.export.width, height=how.export.height)
 
 
 def make_task(how: Recipe, data: Sequence[Path], scratch: Path, workers: Workers) -> Task:
-    """The task of a recipe on the folders `data`; without any, on what is made of the bundled photograph."""
+    """The task of a recipe on the folders `data`; without any, on what is made here."""
     names = tuple(path.resolve().name for path in data)
     if isinstance(how, ClassificationRecipe):
         if how.input.source == "digits":
@@ -102,6 +110,12 @@ def make_task(how: Recipe, data: Sequence[Path], scratch: Path, workers: Workers
         size = {"width": how.input.width, "height": how.input.height, "channels": how.input.channels}
         examples = read_folders(folders, **size, pad=how.input.pad, memory_mb=how.input.memory_mb)
         return Classification(how, examples, data=names or ("pieces of the bundled photograph",), workers=workers)
+    if isinstance(how, SleepRecipe):
+        if data:
+            return Sleep(how, *read_examples(data), data=names, workers=workers)
+        seed, first = how.schedule.seed, how.nights.val
+        nights = simulate_examples(how.nights.train, seed=seed, first=first)
+        return Sleep(how, nights, simulate_examples(how.nights.val, seed=seed), data=SIMULATED, workers=workers)
     learnt, held_out = _read_all(data) if data else _make_composites(scratch, how.schedule.seed)
     cache_mb = how.batches.cache_mb
     val = Pictures(held_out, cache_mb=cache_mb) if held_out else None

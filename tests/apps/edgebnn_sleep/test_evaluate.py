@@ -34,8 +34,16 @@ def test_the_formulas_are_scored(folder: Path, capsys: pytest.CaptureFixture[str
     assert report["nights"] == 3
     rows = report["sleep_wake"]
     assert rows["all asleep"]["kappa"] == 0 and rows["all asleep"]["sensitivity"] == 1
-    for name in ("cole-kripke", "sadeh", "oakley", "cole-kripke, causal", "motion, causal"):
+    names = ("cole-kripke, with the future", "sadeh, causal", "oakley, causal", "cole-kripke, causal", "motion, causal")
+    for name in ("network, causal", *names):
         assert 0.2 < rows[name]["kappa"] < 0.8, name
+    alarms = report["alarms"]
+    assert list(alarms) == ["network", "motion", "cole-kripke", "fixed", "knows the stages"]
+    assert alarms["fixed"]["minutes_early"] == 0
+    assert alarms["fixed"]["light_share"] <= alarms["knows the stages"]["light_share"]
+    assert 0 < alarms["motion"]["minutes_early"] <= 30
+    assert len({row["alarms"] for row in alarms.values()}) == 1
+    assert -0.2 < report["stage_kappa"] < 0.8
 
 
 def _run(folder: Path) -> None:

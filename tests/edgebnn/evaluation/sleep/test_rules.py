@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgebnn.errors import InputError
+from edgebnn.evaluation.sleep.baselines import cole_kripke
+from edgebnn.evaluation.sleep.rules import (
+    COLE_KRIPKE_COUNTS,
+    DEFAULT_RULE,
+    NETWORK_FIRST,
+    NETWORK_LAST,
+    RULES,
+    ColeKripkeRule,
+    NetworkRule,
+    ring_row,
+)
+from edgebnn.runtime.sleep_scorer import SleepScore
+
+STILL = SleepScore(
+    time_s=0, p_wake=0.1, p_light=0.1, asleep=True, restless=False, stage=2, moving=False, size=0, relative=0
+)
+
+
+def night(**changes: dict[int, float | bool]) -> list[SleepScore]:
+    """100 still epochs, with values of a field by epoch."""
+    scores = [replace(STILL, time_s=30.0 * at) for at in range(100)]
+    for name, values in changes.items():
+        for at, value in values.items():
+            scores[at] = replace(scores[at], **{name: value})
+    return scores
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_without_a_reason_it_rings_at_the_deadline(name: str) -> None:
+    assert ring_row(night(), RULES[name](), deadline_s=1515, window_min=20) == 50
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("window_min", [0, 10])
+def test_never_before_the_window(name: str, window_min: float) -> None:
+    always = dict.fromkeys(range(100), 1.0)
+    scores = night(p_light=always, moving=always, size=always, relative=dict.fromkeys(range(100), 50.0))
+    assert ring_row(scores, RULES[name](), deadline_s=1500, window_min=window_min) == 50 - 2 * window_min
+
+
+def test_motion_is_plain() -> None:
+    assert DEFAULT_RULE == "motion"
+    scores = night(moving={40: True, 44: True}, size={40: 0.5, 44: 0.9})
+    assert ring_row(scores, RULES["motion"](), deadline_s=1500, window_min=10) == 44
+
+
+def test_the_network_grows_less_choosy() -> None:
+    rule = NetworkRule()
+    middle = (NETWORK_FIRST + NETWORK_LAST) / 2
+    for light, left, rings in (
+        (NETWORK_FIRST - 0.01, 1.0, False),
+        (NETWORK_FIRST + 0.01, 1.0, True),
+        (middle - 0.01, 0.5, False),
+        (middle + 0.01, 0.5, True),
+        (NETWORK_LAST + 0.01, 0.0, True),
+    ):
+        rule.add(replace(STILL, p_light=light))
+        assert (rule.reason(left) is not None) == rings, (light, left)
+
+
+def test_cole_and_kripke_on_the_past() -> None:
+    relative = np.random.default_rng(0).gamma(0.3, 3, 60)
+    expected = cole_kripke(relative * COLE_KRIPKE_COUNTS, causal=True) >= 1
+    rule = ColeKripkeRule()
+    said = []
+    for value in relative:
+        rule.add(replace(STILL, relative=float(value)))
+        said.append(rule.reason(0.5) is not None)
+    np.testing.assert_array_equal(said, expected)
+    assert 5 < expected.sum() < 55
+
+
+def test_a_deadline_before_the_night() -> None:
+    with pytest.raises(InputError, match="before the deadline"):
+        ring_row(night(), RULES["motion"](), deadline_s=-1, window_min=10)
