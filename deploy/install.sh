@@ -157,7 +157,7 @@ try_version() {
       config=$scratch/$service.toml
       "$folder/bin/edgebnn-$service" default-config >"$config" || die "edgebnn-$service of $version does not start"
     fi
-    "$folder/bin/edgebnn-$service" --config "$config" --check-config >/dev/null ||
+    "$folder/bin/edgebnn-$service" run --config "$config" --check-config >/dev/null ||
       die "edgebnn-$service of $version refuses its configuration; nothing was changed"
   done
 }
@@ -182,7 +182,10 @@ make_user() {
   install -m 644 "$1/deploy/tmpfiles.d/edgebnn.conf" /usr/local/lib/tmpfiles.d/
   systemd-sysusers /usr/local/lib/sysusers.d/edgebnn.conf
   systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/edgebnn.conf
-  ! getent group gpio >/dev/null || usermod --append --groups gpio edgebnn
+  local group
+  for group in gpio input; do
+    if getent group $group >/dev/null; then usermod --append --groups $group edgebnn; fi
+  done
 }
 
 # activate VERSION: its units and commands are the system's from now on, and its services run; fails when one does not.

@@ -374,7 +374,7 @@ def _down(unit: str, state: dict[str, str]) -> Finding:
         text = f"{unit} waits for a good configuration"
         file = f"/etc/edgebnn/{name.removeprefix('edgebnn-')}.toml"
         return Finding(
-            "units", PROBLEM, text, f"{name} --config {file} --check-config, then sudo systemctl start {name}"
+            "units", PROBLEM, text, f"{name} run --config {file} --check-config, then sudo systemctl start {name}"
         )
     text = f"{unit} is {state.get('ActiveState')}, result {state.get('Result') or 'unknown'}"
     return Finding("units", PROBLEM, text, f"journalctl -u {unit}; sudo systemctl enable --now {unit}")

@@ -250,7 +250,7 @@ def test_bad_configuration_names_the_file(pi: Pi) -> None:
     pi.units["edgebnn-alarm.service"] = "ActiveState=failed\nResult=exit-code\nExecMainStatus=78\n"
     cures = [finding.cure for finding in pi.findings("units") if finding.level == PROBLEM]
     assert cures == [
-        "edgebnn-alarm --config /etc/edgebnn/alarm.toml --check-config, then sudo systemctl start edgebnn-alarm"
+        "edgebnn-alarm run --config /etc/edgebnn/alarm.toml --check-config, then sudo systemctl start edgebnn-alarm"
     ]
 
 

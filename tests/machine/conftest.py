@@ -26,15 +26,27 @@ def wheels() -> Path:
 
 
 @pytest.fixture(scope="session")
-def machine(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for more wheels; the machine sees it as /mnt/more."""
+    return tmp_path_factory.mktemp("more")
+
+
+@pytest.fixture(scope="session")
+def machine(wheels: Path, more: Path) -> Iterator[Machine]:
     shared = {
         "/mnt/deploy": REPOSITORY / "deploy",
         "/mnt/machine": REPOSITORY / "tests" / "machine",
         "/mnt/wheels": wheels,
-        "/mnt/more": tmp_path_factory.mktemp("more"),
+        "/mnt/more": more,
     }
     with Machine(Path(ROOT), shared=shared) as booted:
         yield booted
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pristine(machine: Machine) -> set[str]:
+    """The machine's files before anything was installed."""
+    return machine.files()
 
 
 _measured: dict[str, float] = {}

@@ -39,7 +39,7 @@ class Machine:
         """`shared`: folders of this machine by where they are to lie in the other, read-only."""
         self._root, self._shared = root, shared
         self._nspawn: subprocess.Popen[bytes] | None = None
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
         self.leader = 0
         """Process id of its systemd, as seen from here."""
 
@@ -109,6 +109,16 @@ class Machine:
         done = self.try_run(*command, timeout_s=timeout_s)
         assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def files(self) -> set[str]:
+        """All files and folders that stay, without logs, caches, and what systemd and the tests' own programs keep."""
+        left_out = (
+            "/dev /mnt /proc /run /srv /sys /tmp /var/cache /var/lib/mosquitto /var/lib/systemd /var/log /var/tmp"
+        )
+        prune = " -o ".join(f"-path {folder}" for folder in left_out.split())
+        found = self.run("sh", "-c", f"find / \\( {prune} \\) -prune -o -print").splitlines()
+        backups = {f"/etc/{file}-" for file in ("group", "gshadow", "passwd", "shadow", "subgid", "subuid")}
+        return set(found) - {"/etc/asound.conf", "/etc/.pwd.lock"} - backups
 
     # systemd
 

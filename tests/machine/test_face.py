@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.machine.install import install
 from tests.machine.machine import Machine, wait_for
 
 Timed = Callable[[str], AbstractContextManager[None]]
@@ -24,11 +25,6 @@ source = "{CAMERA}"
 host = "127.0.0.1"
 node = "pi"
 """
-
-
-def find_wheel(wheels: Path) -> str:
-    (wheel,) = wheels.glob("edgebnn-*.whl")
-    return f"/mnt/wheels/{wheel.name}"
 
 
 def configure(machine: Machine, text: str) -> None:
@@ -55,9 +51,7 @@ def wait_for_restart(machine: Machine, before: int) -> None:
 @pytest.fixture(scope="module")
 def installed(machine: Machine, wheels: Path) -> str:
     """What install.sh printed."""
-    return machine.run(
-        "/mnt/deploy/install.sh", "--wheel", find_wheel(wheels), "--wheels", "/mnt/wheels", "face", timeout_s=300
-    )
+    return install(machine, wheels, "face")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +76,7 @@ def test_one_command_installs_a_running_service(machine: Machine, installed: str
 
 def test_configuration_is_all_defaults(machine: Machine, installed: str) -> None:
     assert machine.path("/etc/edgebnn/face.toml").read_text() == machine.run("edgebnn-face", "default-config")
-    machine.run("edgebnn-face", "--config", "/etc/edgebnn/face.toml", "--check-config")
+    machine.run("edgebnn-face", "run", "--config", "/etc/edgebnn/face.toml", "--check-config")
 
 
 def test_systemd_of_this_release_accepts_and_scores_the_units(machine: Machine, installed: str) -> None:
@@ -94,8 +88,7 @@ def test_systemd_of_this_release_accepts_and_scores_the_units(machine: Machine, 
 def test_installing_again_changes_nothing(machine: Machine, installed: str, wheels: Path) -> None:
     before = machine.main_pid(SERVICE)
     configure(machine, "# mine\n" + machine.run("edgebnn-face", "default-config"))
-    done = machine.run("/mnt/deploy/install.sh", "--wheel", find_wheel(wheels), "--wheels", "/mnt/wheels", "face")
-    assert "is installed already" in done
+    assert "is installed already" in install(machine, wheels, "face")
     assert machine.main_pid(SERVICE) == before
     assert machine.path("/etc/edgebnn/face.toml").read_text().startswith("# mine\n")
 

@@ -1,0 +1,141 @@
+"""A new version, a broken one, and the end: what install.sh and uninstall.sh do to services that run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.machine.install import find_wheel, install
+from tests.machine.machine import Machine
+from tests.machine.rewheel import rewrite_wheel
+
+Timed = Callable[[str], AbstractContextManager[None]]
+SERVICE = "edgebnn-face.service"
+MARK = "/var/lib/edgebnn/face/mark.sqlite3"
+# Good until systemd starts it: then it changes a database, and ends.
+ENDS = f"""
+import os
+if "NOTIFY_SOCKET" in os.environ:
+    import sqlite3
+    with sqlite3.connect({MARK!r}) as database:
+        database.execute("CREATE TABLE newer (x)")
+    raise SystemExit("ends on purpose")
+"""
+BREAKS = 'raise SystemExit("breaks on purpose")\n'
+
+
+@dataclass
+class Wheels:
+    """Later versions, as the machine sees them."""
+
+    good: str
+    ends: str
+    breaks: str
+
+
+@pytest.fixture(scope="module")
+def later(machine: Machine, wheels: Path, more: Path) -> Wheels:
+    """The face service runs, and later versions are there."""
+    install(machine, wheels, "face")
+    wheel = find_wheel(wheels)
+    changes = {"good": None, "ends": {"edgebnn_face/__init__.py": ENDS}, "breaks": {"edgebnn_face/__init__.py": BREAKS}}
+    made = {}
+    for number, (name, change) in enumerate(changes.items(), start=1):
+        files = {path: text.encode() for path, text in (change or {}).items()}
+        made[name] = f"/mnt/more/{rewrite_wheel(wheel, more, version=f'0.1.{90 + number}', changes=files).name}"
+    return Wheels(**made)
+
+
+def version(machine: Machine) -> str:
+    return machine.run("readlink", "/opt/edgebnn/current").strip().removeprefix("versions/")
+
+
+def versions(machine: Machine) -> list[str]:
+    return sorted(machine.run("ls", "/opt/edgebnn/versions").split())
+
+
+def test_upgrade_keeps_configuration_and_state(machine: Machine, wheels: Path, later: Wheels, timed: Timed) -> None:
+    before, old = machine.main_pid(SERVICE), version(machine)
+    configuration = machine.path("/etc/edgebnn/face.toml").read_text() + "# mine\n"
+    machine.path("/etc/edgebnn/face.toml").write_text(configuration)
+    machine.run(
+        "/opt/edgebnn/current/bin/python",
+        "-c",
+        f"import sqlite3; sqlite3.connect('{MARK}').execute('PRAGMA user_version = 7')",
+    )
+    with timed("upgrade"):
+        install(machine, wheels, wheel=later.good)
+    assert re.fullmatch(r"0\.1\.91-[0-9a-f]{8}", version(machine))
+    assert machine.is_active(SERVICE) and machine.main_pid(SERVICE) != before
+    assert machine.path("/etc/edgebnn/face.toml").read_text() == configuration
+    assert machine.path(MARK).exists()
+    assert versions(machine) == sorted([old, version(machine)])  # the version before stays at hand
+
+
+def test_version_that_does_not_stay_up_is_rolled_back(
+    machine: Machine, wheels: Path, later: Wheels, timed: Timed
+) -> None:
+    good = version(machine)
+    owner = machine.run("stat", "-c", "%U %a", MARK)
+    with timed("upgrade to a version that does not come up, and back"):
+        done = machine.try_run(
+            "/mnt/deploy/install.sh", "--wheel", later.ends, "--wheels", "/mnt/wheels", timeout_s=300
+        )
+    assert done.returncode == 1
+    assert "ends on purpose" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(f"was not installed; {good} runs as before")
+    assert version(machine) == good and machine.is_active(SERVICE)
+    tables = (
+        "import sqlite3; print(sqlite3.connect('" + MARK + "').execute('SELECT name FROM sqlite_schema').fetchall())"
+    )
+    assert machine.run("/opt/edgebnn/current/bin/python", "-c", tables).strip() == "[]"
+    assert machine.run("stat", "-c", "%U %a", MARK) == owner
+    assert not [name for name in versions(machine) if name.startswith("0.1.92")]
+
+
+def test_version_that_does_not_even_start_changes_nothing(machine: Machine, later: Wheels) -> None:
+    before, good = machine.main_pid(SERVICE), version(machine)
+    done = machine.try_run("/mnt/deploy/install.sh", "--wheel", later.breaks, "--wheels", "/mnt/wheels", timeout_s=300)
+    assert done.returncode == 1
+    assert "refuses its configuration; nothing was changed" in done.stderr.splitlines()[-1]
+    assert (machine.main_pid(SERVICE), version(machine)) == (before, good)
+
+
+def test_missing_wheels_are_one_sentence(machine: Machine, later: Wheels) -> None:
+    before = machine.main_pid(SERVICE)
+    machine.run("cp", later.breaks, "/mnt/edgebnn-0.1.99-py3-none-manylinux_2_28_x86_64.whl")
+    done = machine.try_run(
+        "/mnt/deploy/install.sh",
+        "--wheel",
+        "/mnt/edgebnn-0.1.99-py3-none-manylinux_2_28_x86_64.whl",
+        "--wheels",
+        "/srv",
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("install.sh: pip could not install edgebnn-0.1.99")
+    assert machine.main_pid(SERVICE) == before
+    machine.run("rm", "/mnt/edgebnn-0.1.99-py3-none-manylinux_2_28_x86_64.whl")
+
+
+def test_uninstall_keeps_configuration_and_state(machine: Machine, later: Wheels) -> None:
+    said = machine.run("/opt/edgebnn/current/deploy/uninstall.sh")
+    assert "kept: /etc/edgebnn, /var/lib/edgebnn" in said
+    assert machine.path("/etc/edgebnn/face.toml").exists() and machine.path(MARK).exists()
+    assert not machine.path("/opt/edgebnn").exists()
+    assert machine.try_run("systemctl", "cat", SERVICE).returncode == 1
+    assert machine.try_run("systemctl", "list-units", "--all", "--no-legend", "edgebnn-*").stdout.strip() == ""
+
+
+def test_purge_leaves_nothing(machine: Machine, wheels: Path, later: Wheels, pristine: set[str]) -> None:
+    install(machine, wheels, "face", "sleep")
+    machine.run("mkdir", "-p", "/etc/systemd/system/edgebnn-face.service.d")
+    machine.run("sh", "-c", "echo 'a secret' >/etc/credstore/edgebnn.web_token")
+    machine.run("/mnt/deploy/uninstall.sh", "--purge")
+    assert machine.files() - pristine == set()
+    for file in ("passwd", "group", "shadow", "gshadow"):
+        assert "edgebnn" not in machine.path(f"/etc/{file}").read_text()
