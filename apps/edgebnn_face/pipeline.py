@@ -227,6 +227,8 @@ class Pipeline:
                 self._tracker.update(nothing, now_ns)
                 if events := self._presence.clear(now_ns):
                     self._away(events)
+        if status.state == "ended":  # no frame will be waited for
+            self._stopping.wait(TURN_S)
         return self.camera.silence_s <= SILENT_S
 
 

@@ -116,8 +116,10 @@ class Camera:
     def silence_s(self) -> float:
         """Seconds since the capture thread last delivered a frame or declared a state; more than 10: it is blocked.
 
-        In `camera_lost`, and while nobody takes the frames of a file, it declares once a second.
+        In `camera_lost`, and while nobody takes the frames of a file, it declares once a second. After the end: 0.
         """
+        if self._status.state == "ended":
+            return 0.0
         return (self._clock.now_ns() - self._sign_ns) / 1e9
 
     @property

@@ -42,6 +42,8 @@ def test_it_streams_and_the_newest_frame_wins() -> None:
     frame = camera.latest(-1)
     assert frame is not None and frame.sequence == 19 and frame.timestamp_ns == pytest.approx(1.9e9)
     assert camera.latest(19, timeout_s=1000) is None  # the end is no reason to wait
+    camera.clock.advance(1000)
+    assert camera.silence_s == 0
 
 
 def test_a_lost_camera_is_reported_once_and_tried_with_growing_pauses() -> None:
