@@ -69,6 +69,7 @@ def soak(frames: int, folder: Path) -> dict[str, Any]:
         "rss_kb_most": max(warm),
         "growth_kb": max(warm) - warm[0],
         "growth_kb_of_thirds": round(sum(warm[-third:]) / third - sum(warm[:third]) / third),
+        "rss_kb_each_tenth": [next(rss for done, rss in samples if done >= k * frames // 10) for k in range(1, 10)],
         "visits": int(visits),
         "snapshots_left": snapshots,
         "exit_code": code,
