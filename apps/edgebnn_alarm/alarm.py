@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgebnn.errors import InputError
@@ -43,7 +43,7 @@ class Alarm:
 
 def to_json(alarm: Alarm) -> dict[str, Any]:
     """The alarm with times and dates as strings; `from_json` reads it back."""
-    raw = asdict(alarm)
+    raw = dict(vars(alarm))
     raw["time"] = alarm.time.strftime("%H:%M")
     raw["weekdays"] = list(alarm.weekdays)
     raw["date"] = alarm.date.isoformat() if alarm.date else None

@@ -40,6 +40,8 @@ class Memory:
     """Believed time minus kernel clock: never negative."""
     verified: bool
     utc_s: float
+    zone: str = ""
+    """The zone that held then; "" is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)

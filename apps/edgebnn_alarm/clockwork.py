@@ -11,10 +11,11 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from edgebnn.errors import InputError
 from edgebnn_alarm.alarm import Alarm
-from edgebnn_alarm.belief import believe
+from edgebnn_alarm.belief import Memory, believe
 from edgebnn_alarm.clock import Clock
 from edgebnn_alarm.explanation import doubt, rang_at_deadline, rang_by_hint
 from edgebnn_alarm.journal import Entry, Kind, fold
@@ -23,7 +24,7 @@ from edgebnn_alarm.monitor import SILENT_S, Hint, Monitor
 from edgebnn_alarm.occurrence import AHEAD_DAYS, BACK_DAYS, Key, Occurrence, next_of, occurrence, occurrences
 from edgebnn_alarm.planner import Plan, Ring, Rules, plan
 from edgebnn_alarm.sounds import AT_ONCE, Fade
-from edgebnn_alarm.speaker import Speaker, SpeakerState
+from edgebnn_alarm.speaker import Player, SpeakerState
 from edgebnn_alarm.store import Store, StoreError
 from edgebnn_alarm.wall_time import hh_mm, iso, local
 
@@ -49,7 +50,7 @@ STATUS_WORDS = {
 class Clockwork:
     """The alarm clock without its socket: `tick` as often as you like, requests in between."""
 
-    def __init__(self, *, clock: Clock, store: Store, speaker: Speaker, light: Light, rules: Rules) -> None:
+    def __init__(self, *, clock: Clock, store: Store, speaker: Player, light: Light, rules: Rules) -> None:
         """Reads the clock and what the store holds; rings at the first `tick`."""
         self.store, self.speaker = store, speaker
         self.monitor = Monitor()
@@ -70,8 +71,9 @@ class Clockwork:
         self.zone = clock.zone()
         saved = store.contents.memory
         self.now, self._memory = believe(reading, saved)
-        self._checked_s = None if saved is None else min(saved.utc_s, self.now.utc_s)
+        self._checked_s = self.now.utc_s if saved is None else min(saved.utc_s, self.now.utc_s)
         self._time_news = [self._step()] if self.now.step_s else []
+        self._came = self._came_before(saved) if saved is not None else frozenset()
         self._started_boot_s = self.now.boot_s
         self._saved_boot_s = -math.inf
         self._note_store()
@@ -79,7 +81,7 @@ class Clockwork:
     # -- time
 
     def tick(self) -> float:
-        """Look at the clock and do what is due; returns the seconds after which something is due next, at most 60."""
+        """Look at the clock and do what is due; returns the seconds after which something is due next."""
         self._look()
         self.plan = self._plan()
         if self.plan.ring:
@@ -95,7 +97,7 @@ class Clockwork:
             text = f"missed {at}: the clock was off, or set forward, until after the grace"
             self._record([self._entry("missed", text, key=each.key, deadline_s=each.deadline_s)])
         if self.now.armed:
-            self._checked_s = self.now.utc_s
+            self._checked_s, self._came = self.now.utc_s, self.plan.coming
         if self.plan.ring or self.plan.unanswered or self.plan.skip or self.plan.missed:
             self.plan = self._plan()
         self._shine(self.plan.light)
@@ -103,12 +105,14 @@ class Clockwork:
         self._speak_of_monitor()
         idle_s = math.inf if self.plan.idle_s is None else max(0.0, self.plan.idle_s)
         self._save(idle_s)
-        return min(60.0, idle_s)
+        return idle_s
 
     def _look(self) -> None:
-        before = self.now.status
+        before, zone = self.now.status, self.zone
         self.now, self._memory = believe(self._clock.read(), self._memory)
         self.zone = self._clock.zone()
+        if self.zone is not zone:
+            self._time_news.append(f"the zone was changed from {zone.key} to {self.zone.key}")
         if self.now.step_s:
             self._time_news.append(self._step())
         elif self.now.status != before:
@@ -130,20 +134,31 @@ class Clockwork:
             hint_alarm=hint.alarm if hint else None,
             absent=self.monitor.absent(self.now.boot_s),
             checked_s=self._checked_s,
+            came=self._came,
         )
 
     def _current_timetable(self) -> list[Occurrence]:
         today = local(self.now.utc_s, self.zone).date()
         first = today - dt.timedelta(days=BACK_DAYS)
-        if self._checked_s is not None:
-            checked = local(self._checked_s, self.zone).date() - dt.timedelta(days=BACK_DAYS)
-            first = max(min(first, checked), today - dt.timedelta(days=MISSED_DAYS))
+        checked = local(self._checked_s, self.zone).date() - dt.timedelta(days=BACK_DAYS)
+        first = max(min(first, checked), today - dt.timedelta(days=MISSED_DAYS))
         alarms = tuple(self.store.contents.alarms.values())
         about = (alarms, self.zone, first, today)
         if about != self._timetable_of:
             self._timetable = occurrences(alarms, self.zone, first, today + dt.timedelta(days=AHEAD_DAYS))
             self._timetable_of = about
         return self._timetable
+
+    def _came_before(self, saved: Memory) -> frozenset[Key]:
+        """What was to come when the time was last saved, in the zone of then."""
+        try:
+            zone = ZoneInfo(saved.zone) if saved.zone else self.zone
+        except (KeyError, ValueError, OSError):  # of a file, or no longer installed
+            zone = self.zone
+        date = local(saved.utc_s, zone).date()
+        first, last = date - dt.timedelta(days=1), date + dt.timedelta(days=AHEAD_DAYS)
+        found = occurrences(self.store.contents.alarms.values(), zone, first, last)
+        return frozenset(each.key for each in found if each.deadline_s > saved.utc_s)
 
     # -- ringing
 
@@ -415,7 +430,7 @@ class Clockwork:
         if since_s >= (SAVE_S if idle_s > QUIET_S else 2 * SAVE_S):
             self._saved_boot_s = self.now.boot_s
             try:
-                self.store.save_memory(self._memory)
+                self.store.save_memory(replace(self._memory, zone=self.zone.key or ""))
             except StoreError as error:
                 self._retry_boot_s = self.now.boot_s + RETRY_S
                 LOG.error("%s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -36,6 +37,8 @@ class Plan:
     """The next one to ring after now, as far as the timetable reaches."""
     light: float = 0.0
     """Sunrise, 0 to 1."""
+    coming: frozenset[Key] = frozenset()
+    """What will ring after now, as far as the timetable reaches."""
     idle_s: float | None = None
     """Seconds until something is due if nothing changes; None when nothing is."""
 
@@ -59,13 +62,15 @@ def plan(
     hint: bool = False,
     hint_alarm: int | None = None,
     absent: bool = False,
-    checked_s: float | None = None,
+    checked_s: float = math.inf,
+    came: frozenset[Key] = frozenset(),
 ) -> Plan:
     """What to do at `now`.
 
     `timetable`: occurrences of `alarms` around now. `sounding`: what this process rings already. `hint`: the monitor
     asks to ring (for `hint_alarm` only, when given). `absent`: the sleeper has been out of bed for long enough.
-    `checked_s`: when missed occurrences were last looked for.
+    What is over is missed when its grace was not over at `checked_s`, the last look, or when it was among those that
+    `came` then: a change of clock or zone has left it out.
     """
     if not now.armed:
         return Plan(idle_s=max(0.0, HOLD_S - now.boot_s))
@@ -86,7 +91,7 @@ def plan(
             if (
                 each.key not in ledger.missed
                 and each.key not in ledger.passed
-                and (each.key.snooze or checked_s is None or each.deadline_s > checked_s - rules.grace_s)
+                and (each.key.snooze or each.key in came or each.deadline_s > checked_s - rules.grace_s)
             ):
                 missed.append(each)
         elif each.key in ledger.passed:
@@ -112,6 +117,7 @@ def plan(
         unanswered=tuple(ages_s) if over else (),
         missed=tuple(missed),
         next=coming[0] if coming else None,
+        coming=frozenset(each.key for each in coming),
         light=_light(now, alarms, coming, rings),
         idle_s=min(idle, default=None),
     )

@@ -17,7 +17,7 @@ from edgebnn_alarm.occurrence import Key
 ENTRY_COLUMNS = (
     "id", "utc_s", "boot_s", "boot_id", "kind", "text", "author", "alarm", "date", "time", "snooze", "deadline_s",
 )  # fmt: skip
-MEMORY_COLUMNS = ("boot_id", "kernel_epoch_s", "offset_s", "verified", "utc_s")
+MEMORY_COLUMNS = ("boot_id", "kernel_epoch_s", "offset_s", "verified", "utc_s", "zone")
 
 
 @dataclass
@@ -78,16 +78,16 @@ def read_entry(row: tuple[Any, ...]) -> Entry | None:
 
 def memory_row(memory: Memory) -> tuple[Any, ...]:
     """The values of MEMORY_COLUMNS."""
-    return memory.boot_id, memory.kernel_epoch_s, memory.offset_s, int(memory.verified), memory.utc_s
+    return memory.boot_id, memory.kernel_epoch_s, memory.offset_s, int(memory.verified), memory.utc_s, memory.zone
 
 
 def read_memory(row: tuple[Any, ...]) -> Memory:
     """The memory of a row; DataError when it is none."""
-    boot_id, kernel_epoch_s, offset_s, verified, utc_s = row
+    boot_id, kernel_epoch_s, offset_s, verified, utc_s, *zone = row  # the copies of version 1 have no zone
     try:
         return Memory(
             boot_id=str(boot_id), kernel_epoch_s=_finite(kernel_epoch_s), offset_s=max(0.0, _finite(offset_s)),
-            verified=bool(verified), utc_s=_finite(utc_s),
+            verified=bool(verified), utc_s=_finite(utc_s), zone=str(zone[0]) if zone else "",
         )  # fmt: skip
     except (ValueError, TypeError) as error:
         raise DataError(f"the clock's memory cannot be read: {error}") from None

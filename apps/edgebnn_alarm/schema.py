@@ -20,6 +20,8 @@ MIGRATIONS = (
             one INTEGER PRIMARY KEY CHECK (one = 1), boot_id TEXT NOT NULL, kernel_epoch_s REAL NOT NULL,
             offset_s REAL NOT NULL, verified INTEGER NOT NULL, utc_s REAL NOT NULL)""",
     ),
+    # 2: the zone, so that what a change of zone leaves out is reported after a restart too
+    ("ALTER TABLE clock ADD COLUMN zone TEXT NOT NULL DEFAULT ''",),
 )
 VERSION = len(MIGRATIONS)
 

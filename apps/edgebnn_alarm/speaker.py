@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from edgebnn.errors import DataError
 from edgebnn_alarm.outputs import Output, OutputError, open_output
@@ -33,6 +34,20 @@ class SpeakerState:
     def silent(self) -> bool:
         """It should sound, and no output takes any."""
         return self.playing and self.output is None and bool(self.failures)
+
+
+class Player(Protocol):
+    """What the clockwork needs of a speaker; calls return at once and raise nothing."""
+
+    @property
+    def state(self) -> SpeakerState:
+        """What it does."""
+
+    def play(self, name: str, fade: Fade) -> None:
+        """Play a sound in a loop, from the beginning, instead of what played."""
+
+    def silence(self) -> None:
+        """Be silent at once."""
 
 
 class Speaker:

@@ -341,7 +341,7 @@ def _insert_entry(connection: sqlite3.Connection, entry: Entry) -> int:
 
 def _replace_memory(connection: sqlite3.Connection, memory: Memory) -> None:
     connection.execute(
-        f"REPLACE INTO clock (one, {', '.join(MEMORY_COLUMNS)}) VALUES (1, ?, ?, ?, ?, ?)", memory_row(memory)
+        f"REPLACE INTO clock (one, {', '.join(MEMORY_COLUMNS)}) VALUES (1, ?, ?, ?, ?, ?, ?)", memory_row(memory)
     )
 
 

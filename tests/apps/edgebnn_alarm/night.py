@@ -1,0 +1,470 @@
+"""Nights: the clockwork in a simulated machine, a person, a monitor, faults, and an oracle that is none of its parts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from zoneinfo import ZoneInfo
+
+from edgebnn_alarm import last_good_copy
+from edgebnn_alarm.alarm import Alarm, from_json
+from edgebnn_alarm.clockwork import Clockwork
+from edgebnn_alarm.light import NoLight
+from edgebnn_alarm.monitor import Hint
+from edgebnn_alarm.occurrence import Key
+from edgebnn_alarm.planner import Rules
+from edgebnn_alarm.simulation import Crash, Faults, SimulatedClock, SimulatedSpeaker
+from edgebnn_alarm.store import Store, StoreError
+
+from edgebnn.errors import EdgebnnError
+
+LOOK_S = 900.0
+RULES = Rules(grace_s=1800.0, ring_limit_s=1800.0)
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Casablanca", "UTC")
+
+
+@dataclass
+class Event:
+    """At `at_s` seconds after the beginning of the night, `what` happens."""
+
+    at_s: float
+    what: str
+    value: Any = None
+
+
+@dataclass
+class Scenario:
+    """All that happens in a night."""
+
+    start_s: float
+    hours: float
+    zone: str
+    alarms: list[dict[str, Any]]
+    events: list[Event] = field(default_factory=list)
+    reactions: list[tuple[float, str]] = field(default_factory=list)
+    """To each ringing in turn: after how many seconds, `stop`, `snooze` or `sleep`."""
+
+
+@cache
+def minutes(zone: str, from_min: int, to_min: int) -> list[tuple[dt.date, int]]:
+    """What clocks show in every minute: the date, and the minute of the day."""
+    info = ZoneInfo(zone)
+    walls = (dt.datetime.fromtimestamp(60 * utc_min, info) for utc_min in range(from_min, to_min))
+    return [(wall.date(), 60 * wall.hour + wall.minute) for wall in walls]
+
+
+@cache
+def deadlines(zone: str, time: dt.time, from_min: int, to_min: int) -> dict[dt.date, float]:
+    """By walking through every minute: when clocks first show `time` or later on each date."""
+    wanted = 60 * time.hour + time.minute
+    found: dict[dt.date, float] = {}
+    walls = minutes(zone, from_min, to_min)
+    for utc_min, (date, minute) in enumerate(walls[1:], from_min + 1):
+        if minute >= wanted and date not in found:
+            found[date] = 60.0 * utc_min
+    return found
+
+
+class Night:
+    """Runs a scenario and checks the promises after every look of the clock."""
+
+    def __init__(self, scenario: Scenario, folder: Path, faults: Faults | None = None, *, crashes: bool = True) -> None:
+        self.scenario, self.folder = scenario, folder
+        self.faults = faults or Faults()
+        self.clock = SimulatedClock(scenario.start_s, scenario.zone, booted_s=scenario.start_s - 3600)
+        self.speaker = SimulatedSpeaker(self.clock)
+        self.clockwork: Clockwork | None = None
+        self.disk_fails = not crashes
+        self.end_s = scenario.start_s + 3600 * scenario.hours
+        self.events = sorted(scenario.events, key=lambda event: event.at_s)
+        self.reactions = list(scenario.reactions)
+        self.reaction: tuple[float, str] | None = None
+        self.disturbed_s = scenario.start_s  # by the clock of the world: restart, step, change of zone or alarms
+        self.back_s = 0.0  # when the machine or service comes back
+        self.off = False
+        self.may_skip: set[Key] = set()
+        self.stopped: dict[Key, float] = {}
+        self.exempt: set[Key] = set()
+        self.came: set[Key] = set()  # was still to come at some look
+        self.looks = 0
+
+    # -- the machine
+
+    def run(self) -> None:
+        with fast_copies(self.faults):
+            self._prepare()
+            while self.clock.true_s < self.end_s:
+                self._step()
+            self._finish()
+
+    def _prepare(self) -> None:
+        """Alarms are set in peace."""
+        choose, self.faults.choose = self.faults.choose, lambda number, name: None
+        self._start()
+        assert self.clockwork is not None
+        for raw in self.scenario.alarms:
+            self.clockwork.set_alarm(from_json(raw), by="test")
+        self._just_set()
+        self.faults.choose, self.faults.calls = choose, 0
+        self.clock.faults = self.speaker.faults = self.faults
+
+    def _start(self) -> None:
+        store = Store(self.folder, connect=self.faults.connect)
+        self.clockwork = Clockwork(clock=self.clock, store=store, speaker=self.speaker, light=NoLight(), rules=RULES)
+
+    def _die(self, back_after_s: float) -> None:
+        self.speaker.die()
+        self.faults.kill()
+        self.clockwork = None
+        self.back_s = self.clock.true_s + back_after_s
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        try:
+            yield
+        except Crash:
+            self._die(0.3)
+
+    def _step(self) -> None:
+        if self.clockwork is None:
+            self._pass_time(min(self.back_s, self.end_s))
+            if self.clock.true_s >= self.end_s or self.clock.true_s < self.back_s:
+                return
+            self.disturbed_s = self.clock.true_s
+            self.off = False
+            with self._alive():
+                self._start()
+            if self.clockwork is None:
+                return
+        idle_s = 0.0
+        with self._alive():
+            assert self.clockwork is not None
+            idle_s = self.clockwork.tick()
+            self._check()
+        if self.clockwork is not None:
+            self._pass_time(min(self.clock.true_s + min(max(idle_s, 0.01), LOOK_S), self.end_s))
+
+    def _pass_time(self, until_s: float) -> None:
+        """To `until_s`, or to the next event or reaction, which happens."""
+        due = self.events[0].at_s + self.scenario.start_s if self.events else float("inf")
+        reacts = self.reaction[0] if self.reaction else float("inf")
+        self.clock.true_s = max(self.clock.true_s, min(until_s, due, reacts))
+        if self.reaction and reacts <= self.clock.true_s:
+            self._react()
+        elif self.events and due <= self.clock.true_s:
+            event = self.events.pop(0)
+            with self._alive():
+                getattr(self, "_on_" + event.what)(event.value)
+
+    # -- the person
+
+    def _react(self) -> None:
+        assert self.reaction is not None
+        what, self.reaction = self.reaction[1], None
+        if self.clockwork is None or not self.speaker.playing:
+            self.reaction = (self.clock.true_s + 5, what) if self.clockwork is None else None
+            return
+        ringing = {each.key for each in self.clockwork.ringing}
+        with self._alive():
+            if what == "stop":
+                self.clockwork.stop(by="test")
+                self._answered(ringing)
+            elif what == "snooze":
+                try:
+                    self.clockwork.snooze(by="test")
+                    self._answered(ringing)
+                except EdgebnnError as error:
+                    assert "limit" in str(error)
+                    assert self.speaker.playing
+                    self.reaction = (self.clock.true_s + 30, "stop")
+
+    def _answered(self, keys: set[Key]) -> None:
+        assert not self.speaker.playing
+        for key in keys:
+            self.stopped[key] = self.clock.true_s
+
+    # -- events
+
+    def _on_hint(self, hint: Hint) -> None:
+        if self.clockwork is not None:
+            self.clockwork.hint(hint)
+
+    def _on_kill(self, back_after_s: float) -> None:
+        if self.clockwork is not None:
+            self._die(back_after_s)
+
+    def _on_power_cut(self, value: tuple[float, float, bool]) -> None:
+        off_s, behind_s, synchronised = value
+        self._die(off_s + 20)
+        self.off = True
+        self.clock.true_s += off_s
+        self.clock.boot(error_s=-behind_s, synchronised=synchronised)
+        self.disturbed_s = self.clock.true_s
+
+    def _on_sync(self, value: None) -> None:
+        self.clock.error_s, self.clock.synchronised = 0.0, True
+        self.disturbed_s = self.clock.true_s
+
+    def _on_step(self, seconds: float) -> None:
+        """The kernel's clock is set, and holds as synchronised: what is true is then what it shows."""
+        self.clock.error_s += seconds
+        self.disturbed_s = self.clock.true_s
+
+    def _on_zone(self, zone: str) -> None:
+        self.clock.zone_name = zone
+        self.disturbed_s = self.clock.true_s
+
+    def _on_skip(self, undo: bool) -> None:
+        if self.clockwork is None:
+            return
+        try:
+            for alarm in self.clockwork.store.contents.alarms.values():  # a crash may come after it is stored
+                self.may_skip |= {each.key for each in self.clockwork._coming(alarm)}
+            key = self.clockwork.skip(by="test", undo=undo).key
+            if undo:
+                self.may_skip.discard(key)
+        except StoreError:
+            assert self.disk_fails
+        except EdgebnnError:
+            pass
+
+    def _on_set(self, raw: dict[str, Any]) -> None:
+        if self.clockwork is None:
+            return
+        self.disturbed_s = self.clock.true_s
+        alarms = self.clockwork.store.contents.alarms
+        number = raw.get("id", 0)
+        try:
+            self.clockwork.set_alarm(from_json(raw, onto=alarms.get(number)), by="test")
+        except StoreError:
+            assert self.disk_fails
+        except EdgebnnError:
+            pass  # it rings
+        finally:
+            self._just_set()
+
+    def _on_delete(self, number: int) -> None:
+        if self.clockwork is not None:
+            with suppress(EdgebnnError):
+                self.clockwork.delete_alarm(number, by="test")
+
+    def _just_set(self) -> None:
+        """What is over when an alarm is set does not ring."""
+        if self.clockwork is not None:
+            now_s = self.clockwork.now.utc_s
+            self.exempt |= {
+                key for key, at_s in self._expected().items() if now_s - RULES.grace_s - 120 <= at_s <= now_s
+            }
+
+    # -- the oracle
+
+    def _expected(self) -> dict[Key, float]:
+        """Deadlines around now of all alarms that are set, by walking through the minutes."""
+        assert self.clockwork is not None
+        low = int((self.scenario.start_s - 86400) // 86400) * 1440
+        found: dict[Key, float] = {}
+        for alarm in self.clockwork.store.contents.alarms.values():
+            for date, at_s in deadlines(
+                self.clock.zone_name, alarm.time, low, low + 1440 * (4 + int(self.scenario.hours // 24))
+            ).items():
+                if rings(alarm, date):
+                    found[Key(alarm.id, date, alarm.time, 0)] = at_s
+        return found
+
+    def _settled(self, key: Key) -> bool:
+        ledger = self.clockwork.ledger if self.clockwork else None
+        return ledger is not None and (key in ledger.ended or key in ledger.ringing or key in ledger.skipped)
+
+    def _check(self) -> None:
+        """The promises, after a look of the clock."""
+        self.looks += 1
+        clockwork = self.clockwork
+        assert clockwork is not None
+        now, ledger = clockwork.now, clockwork.ledger
+        if self.clock.synchronised:
+            assert now.armed and abs(now.utc_s - self.clock.true_s - self.clock.error_s) < 1e-3
+        if not now.armed:
+            assert not self.speaker.playing and now.boot_s < 180 and not self.clock.synchronised
+            self.disturbed_s = self.clock.booted_s + 180
+            return
+        # It sounds as long as something rings, and only then.
+        assert self.speaker.playing == bool(ledger.ringing), (self.speaker.playing, ledger.ringing)
+        # Nothing that is due is silent.
+        for key, at_s in self._expected().items():
+            if at_s > now.utc_s:
+                self.came.add(key)
+            if at_s <= now.utc_s <= at_s + RULES.grace_s and key not in self.exempt:
+                assert self._settled(key), f"{key} is due since {now.utc_s - at_s} s and does not ring"
+        for each in ledger.waiting_snoozes(now):
+            assert each.deadline_s > now.utc_s, f"snooze {each} is due"
+        # Only a person skips.
+        assert ledger.skipped <= self.may_skip, ledger.skipped - self.may_skip
+        # What was stopped and answered stays silent.
+        if not self.disk_fails:
+            assert not self.stopped.keys() & ledger.ringing.keys()
+        self._check_new_rings()
+        if self.speaker.playing and self.reaction is None and self.reactions:
+            after_s, what = self.reactions.pop(0)
+            if what != "sleep":
+                self.reaction = (self.clock.true_s + after_s, what)
+
+    def _check_new_rings(self) -> None:
+        """Never early, never late."""
+        clockwork = self.clockwork
+        assert clockwork is not None
+        for key, entry in clockwork.ledger.ringing.items():
+            if entry.boot_s != clockwork.now.boot_s or entry.boot_id != clockwork.now.boot_id or key.snooze:
+                continue  # an old one
+            at_s = self._expected()[key]
+            window_min = clockwork.store.contents.alarms[key.alarm].window_min
+            assert entry.utc_s >= at_s - 60 * window_min - 1e-3, f"{key} rang before its window"
+            if entry.utc_s > at_s + 1:
+                late_s = min(entry.utc_s - at_s, self.clock.true_s - self.disturbed_s)
+                assert late_s <= 1, f"{key} rang {late_s} s late"
+
+    def _finish(self) -> None:
+        """The whole journal, as the disk has it: everything rang once or is accounted for."""
+        self.faults.choose = lambda number, name: None
+        if self.clockwork is None:
+            self._start()
+        assert self.clockwork is not None
+        self.clockwork.tick()
+        ledger, now = self.clockwork.ledger, self.clockwork.now
+        if now.armed:
+            for key, at_s in self._expected().items():
+                if key in self.came - self.exempt and at_s + RULES.grace_s < now.utc_s:
+                    assert self._settled(key) or key in ledger.missed, f"{key} neither rang nor was it reported"
+        self.faults.kill()
+        if not self.disk_fails:
+            with sqlite3.connect(self.folder / "alarms.sqlite3") as connection:
+                rows = connection.execute(
+                    "SELECT alarm, date, time, snooze, count(*) FROM journal WHERE kind = 'rang' GROUP BY 1, 2, 3, 4"
+                ).fetchall()
+            connection.close()
+            assert all(row[-1] == 1 for row in rows), rows
+
+
+def rings(alarm: Alarm, date: dt.date) -> bool:
+    """Whether an alarm rings on a date, said once more."""
+    if not alarm.enabled:
+        return False
+    if alarm.date:
+        return alarm.date == date
+    return date.strftime("%a").lower() in alarm.weekdays and date not in alarm.except_dates
+
+
+@contextmanager
+def fast_copies(faults: Faults) -> Iterator[None]:
+    """The last good copy without waiting for the disk, and with fault points."""
+
+    def write(file: Path, content: bytes, *, mode: int) -> None:
+        def replace() -> None:
+            half = file.with_suffix(".half")
+            half.write_bytes(content)
+            half.replace(file)
+
+        faults.call("write_state", replace)
+
+    with mock.patch.object(last_good_copy, "write_state", write):
+        yield
+
+
+@contextmanager
+def memory_folder() -> Iterator[Path]:
+    """A folder that needs no disk, where there is one."""
+    shm = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as name:
+        yield Path(name)
+
+
+def random_alarm(rng: random.Random, near: dt.datetime) -> dict[str, Any]:
+    """An alarm that rings within the night more often than not."""
+    at = near + dt.timedelta(minutes=rng.randrange(0, 600))
+    raw: dict[str, Any] = {"time": f"{at:%H:%M}", "window_min": rng.choice([0, 0, 10, 30, 90])}
+    if rng.random() < 0.3:
+        raw["date"] = f"{at:%Y-%m-%d}"
+    else:
+        raw["weekdays"] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+        if rng.random() < 0.1:
+            raw["except_dates"] = [f"{at:%Y-%m-%d}"]
+    raw["snooze_limit"] = rng.choice([0, 1, 3])
+    raw["snooze_min"] = rng.choice([1, 5, 9])
+    raw["skip_if_out_of_bed"] = False
+    return raw
+
+
+# Nights at both changes of the clocks in Berlin, New York and on Lord Howe, and plain ones.
+STARTS = tuple(
+    dt.datetime.fromisoformat(text).timestamp()
+    for text in (
+        "2026-03-28T20:30:00+00:00", "2026-10-24T20:30:00+00:00", "2026-03-08T02:00:00+00:00",
+        "2026-11-01T01:00:00+00:00", "2026-04-04T09:00:00+00:00", "2026-11-23T21:00:00+00:00",
+    )
+)  # fmt: skip
+
+
+def random_scenario(rng: random.Random, *, hours: float = 12.0, zones: Sequence[str] = ZONES) -> Scenario:
+    """A night with everything that can happen in it."""
+    start_s, zone = rng.choice(STARTS) + rng.randrange(0, 3600), rng.choice(zones)
+    near = dt.datetime.fromtimestamp(start_s, ZoneInfo(zone)) + dt.timedelta(minutes=5)
+    alarms = [random_alarm(rng, near) for _ in range(rng.randrange(1, 5))]
+    span_s = 3600 * hours
+    events = []
+    for _ in range(rng.randrange(0, 8)):
+        at_s = rng.uniform(0, span_s)
+        what = rng.choice(
+            ["hint", "hint", "kill", "kill", "power_cut", "step", "zone", "skip", "set", "delete", "sync"]
+        )
+        value: Any = None
+        if what == "hint":
+            events += [Event(at_s + 30 * i, "hint", random_hint(rng)) for i in range(rng.randrange(1, 40))]
+            continue
+        if what == "kill":
+            value = rng.choice([0.1, 2.0, 30.0])
+        elif what == "power_cut":
+            off_s = rng.choice([5.0, 300.0, 1500.0, 5400.0])
+            behind_s = rng.choice([0.0, off_s, off_s + 200, 1e9])
+            value = (off_s, behind_s, behind_s == 0)
+            if behind_s and rng.random() < 0.7:
+                events.append(Event(at_s + off_s + rng.uniform(0, 600), "sync"))
+        elif what == "step":
+            value = rng.choice([-1.0, 1.0, 3600.0, -3600.0, 600.0, -600.0, 90.0])
+        elif what == "zone":
+            value = rng.choice(zones)
+        elif what == "skip":
+            value = rng.random() < 0.3
+        elif what == "set":
+            value = random_alarm(rng, near) | ({"id": 1} if rng.random() < 0.5 else {})
+            if "id" in value:
+                value |= {"date": None} if "weekdays" in value else {"weekdays": []}
+        elif what == "delete":
+            value = rng.randrange(1, 6)
+        events.append(Event(at_s, what, value))
+    reactions = [(rng.uniform(1, 300), rng.choice(["stop", "snooze", "snooze", "sleep"])) for _ in range(6)]
+    return Scenario(start_s, hours, zone, alarms, events, reactions)
+
+
+def random_hint(rng: random.Random) -> Hint:
+    """Anything a monitor, good or bad, may say."""
+    return Hint(
+        ring=rng.random() < 0.2,
+        reason="x" * rng.randrange(0, 5),
+        status=rng.choice(["ok", "camera lost at 02:13"]),
+        out_of_bed=rng.choice([None, True, False]),
+        camera=rng.choice([None, True, False]),
+        alarm=rng.choice([None, None, 1, 99]),
+    )
+
+
+def crash_at(number: int, when: str) -> Callable[[int, str], tuple[str, BaseException] | None]:
+    """A crash at one call."""
+    return lambda n, name: (when, Crash()) if n == number else None

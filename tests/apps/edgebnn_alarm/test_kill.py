@@ -1,0 +1,168 @@
+"""Promise 1, live: kill -9 of the real process at random instants, on a simulated clock that runs fast."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from edgebnn_alarm.alarm import from_json
+from edgebnn_alarm.client import ask
+from edgebnn_alarm.store import Store
+
+from edgebnn.errors import EdgebnnError
+from tests.apps.edgebnn_alarm.night import deadlines, memory_folder
+
+KILLS = int(os.environ.get("EDGEBNN_KILLS", "200"))
+SEED = int(os.environ.get("EDGEBNN_SEED", "1"))
+SPEED = 420.0
+ZONE = "Europe/Berlin"
+DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+START_S = dt.datetime(2026, 10, 25, 0, 2, tzinfo=ZoneInfo(ZONE)).timestamp()
+"""Three hours before the clocks go back."""
+EVERY_MIN = 7
+"""An alarm a second."""
+GRACE_MIN = 180
+
+
+class Machine:
+    """A clock process in a folder, which is killed and started anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "alarm.sock"
+        (folder / "alarm.toml").write_text(
+            f'[service]\nstate_dir = "{folder}"\nsocket = "{self.socket}"\n[time]\ngrace_min = {GRACE_MIN}\n'
+            f'[sound]\nring_limit_min = 2\noutputs = ["file:{folder}/sound.raw"]\n'
+        )
+        self.began_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        simulated = {"real_s": self.began_s, "utc_s": START_S, "boot_s": 4000.0, "speed": SPEED, "boot_id": "one"}
+        (folder / "clock.json").write_text(
+            json.dumps({**simulated, "synchronised": True, "battery": False, "zone": ZONE})
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_s: list[float] = []
+
+    def now_s(self) -> float:
+        return START_S + (time.clock_gettime(time.CLOCK_BOOTTIME) - self.began_s) * SPEED
+
+    def start(self) -> None:
+        self.started_s.append(self.now_s())
+        command = [sys.executable, "-m", "edgebnn_alarm.cli", "run", "--config", str(self.folder / "alarm.toml")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--simulated-clock", str(self.folder / "clock.json")], stderr=log
+            )
+
+    def kill(self) -> None:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+def test_kill_9_at_random_instants() -> None:
+    rng = random.Random(SEED)
+    with memory_folder() as folder:
+        store = Store(folder)
+        for number in range(24 * 60 // EVERY_MIN - 6):
+            minutes = number * EVERY_MIN
+            raw = {"id": number + 1, "time": f"{minutes // 60:02d}:{minutes % 60:02d}", "weekdays": DAYS, "fade_s": 0}
+            store.put_alarm(from_json(raw), [])
+        store.close()
+        machine = Machine(folder)
+        stops, sets = run(machine, rng)
+        check(machine, stops, sets)
+
+
+def run(machine: Machine, rng: random.Random) -> tuple[int, list[int]]:
+    """KILLS kills; what was answered: stops of ringing alarms, new alarms."""
+    stops, sets = 0, []
+    starting_s = measure_start(machine)
+    for _ in range(KILLS):
+        machine.start()
+        die_s = time.monotonic() + rng.uniform(0.02, 2 * starting_s)
+        while (left_s := die_s - time.monotonic()) > 0:
+            try:
+                if rng.random() < 0.1:
+                    alarm = {"time": "00:00", "weekdays": ["mon"], "enabled": False}
+                    if len(sets) < 5:
+                        sets.append(
+                            ask(machine.socket, {"cmd": "set", "alarm": alarm}, timeout_s=left_s)["alarm"]["id"]
+                        )
+                else:
+                    stops += len(ask(machine.socket, {"cmd": "stop", "by": "test"}, timeout_s=left_s)["occurrences"])
+                    ask(machine.socket, {"cmd": "hint", "ring": True}, timeout_s=left_s)
+            except (EdgebnnError, ValueError):
+                pass
+            time.sleep(0.02)
+        machine.kill()
+    return stops, sets
+
+
+def measure_start(machine: Machine) -> float:
+    """Seconds to the first answer: as many should die while they start as while they run."""
+    before_s = time.monotonic()
+    machine.start()
+    while True:
+        try:
+            ask(machine.socket, {"cmd": "status"})
+            break
+        except EdgebnnError:
+            assert time.monotonic() < before_s + 60, "the clock does not start"
+            time.sleep(0.01)
+    machine.kill()
+    return time.monotonic() - before_s
+
+
+def check(machine: Machine, stops: int, sets: list[int]) -> None:
+    end_s = machine.now_s()
+    machine.start()  # what was due while it was dead
+    wait_s = time.monotonic() + 30
+    while True:
+        try:
+            listed = ask(machine.socket, {"cmd": "list"})["alarms"]
+            break
+        except EdgebnnError:
+            assert time.monotonic() < wait_s, "the clock did not come back"
+            time.sleep(0.05)
+    machine.kill()
+    assert set(sets) <= {alarm["id"] for alarm in listed}, "an alarm that was answered for is gone"
+    with sqlite3.connect(machine.folder / "alarms.sqlite3") as connection:
+        rang = connection.execute("SELECT alarm, date, utc_s, deadline_s FROM journal WHERE kind = 'rang'").fetchall()
+        missed = connection.execute("SELECT text FROM journal WHERE kind = 'missed'").fetchall()
+        stopped = connection.execute("SELECT count(*) FROM journal WHERE kind = 'stopped'").fetchone()[0]
+    connection.close()
+    times = {alarm["id"]: dt.time.fromisoformat(alarm["time"]) for alarm in listed if alarm["enabled"]}
+    first_min = int(START_S // 86400) * 1440 - 1440
+    expected = {
+        (number, date.isoformat()): at_s
+        for number, at in times.items()
+        for date, at_s in deadlines(ZONE, at, first_min, int(end_s // 60) + 1).items()
+        if START_S < at_s <= end_s
+    }
+    counts: dict[tuple[int, str], int] = {}
+    late_s = []
+    for number, date, utc_s, deadline_s in rang:
+        counts[(number, date)] = counts.get((number, date), 0) + 1
+        assert utc_s >= deadline_s - 1e-3, "rang too early"
+        if (number, date) in expected:
+            assert deadline_s == expected[(number, date)]
+            up_s = max(at_s for at_s in machine.started_s if at_s <= utc_s)
+            late_s.append((utc_s - max(deadline_s, up_s)) / SPEED)
+    assert not missed, missed
+    assert not [key for key in expected if key not in counts], "an alarm was missed"
+    assert not [key for key, count in counts.items() if count > 1], "an alarm rang twice"
+    assert stopped >= stops, "a stop that was answered is not on the disk"
+    assert any((machine.folder / "sound.raw").read_bytes())
+    print(f"{KILLS} kills, {len(expected)} alarms due, late by at most {max(late_s):.2f} s after deadline or start")
+    assert len(expected) > KILLS / 10
+    assert max(late_s) < 10  # seconds of a busy test machine, Python's start among them

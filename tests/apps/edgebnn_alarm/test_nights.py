@@ -1,0 +1,152 @@
+"""Promise 1, in process: random and hostile nights, a crash at every call to the outside, disks that refuse."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+from zoneinfo import available_timezones
+
+import edgebnn_alarm.clockwork
+import edgebnn_alarm.planner
+import pytest
+from edgebnn_alarm.belief import Belief
+from edgebnn_alarm.planner import Plan
+from edgebnn_alarm.simulation import Crash, Faults
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.apps.edgebnn_alarm.night import Event, Night, Scenario, crash_at, memory_folder, random_scenario
+
+NIGHTS = int(os.environ.get("EDGEBNN_NIGHTS", "60"))
+CRASH_SCENARIOS = int(os.environ.get("EDGEBNN_CRASH_SCENARIOS", "1"))
+FIRST = int(os.environ.get("EDGEBNN_FIRST_NIGHT", "0"))
+ALL_ZONES = sorted(available_timezones())
+
+
+@settings(
+    max_examples=int(os.environ.get("EDGEBNN_EXAMPLES", "40")), deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(st.randoms(use_true_random=False))
+def test_every_due_alarm_rings_once_in_time_whatever_happens(rng: random.Random) -> None:
+    with memory_folder() as folder:
+        Night(random_scenario(rng, zones=ALL_ZONES), folder).run()
+
+
+def test_random_nights_with_crashes() -> None:
+    looks = crashes = 0
+    for seed in range(FIRST, FIRST + NIGHTS):
+        rng = random.Random(seed)
+        scenario = random_scenario(rng)
+        fault_rng = random.Random(seed)
+        died = []
+
+        def choose(
+            number: int, name: str, rng: random.Random = fault_rng, died: list[str] = died
+        ) -> tuple[str, BaseException] | None:
+            if rng.random() < 0.005:
+                died.append(name)
+                return rng.choice(["before", "after"]), Crash()
+            return None
+
+        with memory_folder() as folder:
+            night = Night(scenario, folder, Faults(choose=choose))
+            try:
+                night.run()
+            except AssertionError as error:
+                raise AssertionError(f"night {seed}: {error}") from error
+        looks += night.looks
+        crashes += len(died)
+    print(f"{NIGHTS} nights, {looks} looks, {crashes} crashes")
+    assert crashes > NIGHTS / 4 and looks > 10 * NIGHTS
+
+
+def short_scenario(seed: int) -> Scenario:
+    """Two hours with two alarms, a hint, a snooze, a stop, a skip and a change: every path, and few calls."""
+    rng = random.Random(seed)
+    scenario = random_scenario(rng, hours=2.5)
+    start_min = rng.randrange(40, 60)
+    when = [f"{minutes // 60:02d}:{minutes % 60:02d}" for minutes in (60 + start_min, 80 + start_min)]
+    days = {"weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "snooze_min": 5}
+    alarms = [{"time": when[0], "window_min": rng.choice([0, 30])} | days, {"time": when[1]} | days]
+    at_00_30 = 1795480200.0  # 2026-11-24 00:30 UTC
+    own = [event for event in scenario.events if event.what in ("hint", "skip", "set", "step")][:4]
+    events = [Event(300, "skip", False), Event(600, "skip", True), Event(900, "set", {"time": "05:00"} | days), *own]
+    return Scenario(at_00_30, 2.5, "UTC", alarms, events, [(20, "snooze"), (40, "stop"), (5, "stop"), (9, "stop")])
+
+
+@pytest.mark.parametrize("seed", range(CRASH_SCENARIOS))
+def test_a_crash_at_every_call(seed: int) -> None:
+    with memory_folder() as folder:
+        counted = Night(short_scenario(seed), folder)
+        counted.run()
+    assert counted.faults.calls > 50
+    for number in range(1, counted.faults.calls + 1):
+        for when in ("before", "after"):
+            with memory_folder() as folder:
+                try:
+                    Night(short_scenario(seed), folder, Faults(choose=crash_at(number, when))).run()
+                except AssertionError as error:
+                    raise AssertionError(f"crash {when} call {number} of scenario {seed}: {error}") from error
+
+
+def test_disks_that_refuse_and_crashes_together() -> None:
+    for seed in range(NIGHTS // 3):
+        rng = random.Random(seed)
+        scenario = random_scenario(rng)
+        fault_rng = random.Random(seed)
+
+        def choose(number: int, name: str, rng: random.Random = fault_rng) -> tuple[str, BaseException] | None:
+            chance = rng.random()
+            if chance < 0.003:
+                return "before", Crash()
+            if chance < 0.1 and name.startswith(("INSERT", "REPLACE", "BEGIN", "COMMIT")):
+                return "before", sqlite3.OperationalError("database or disk is full")
+            if chance < 0.1 and name == "write_state":
+                return "before", OSError(28, "No space left on device")
+            return None
+
+        with memory_folder() as folder:
+            try:
+                Night(scenario, folder, Faults(choose=choose), crashes=False).run()
+            except AssertionError as error:
+                raise AssertionError(f"night {seed}: {error}") from error
+
+
+def late(now: Belief, *arguments: Any, **options: Any) -> Plan:
+    return edgebnn_alarm.planner.plan(replace(now, utc_s=now.utc_s - 3), *arguments, **options)
+
+
+def early(now: Belief, *arguments: Any, **options: Any) -> Plan:
+    return edgebnn_alarm.planner.plan(replace(now, utc_s=now.utc_s + 70), *arguments, **options)
+
+
+def deaf(now: Belief, *arguments: Any, **options: Any) -> Plan:
+    found = edgebnn_alarm.planner.plan(now, *arguments, **options)
+    return replace(found, ring=tuple(ring for ring in found.ring if ring.occurrence.key.alarm != 2))
+
+
+def forgetful(now: Belief, *arguments: Any, **options: Any) -> Plan:
+    found = edgebnn_alarm.planner.plan(now, *arguments, **options)
+    return replace(found, ring=tuple(ring for ring in found.ring if ring.cause != "resume"))
+
+
+def secretive(now: Belief, *arguments: Any, **options: Any) -> Plan:
+    return replace(edgebnn_alarm.planner.plan(now, *arguments, **options), missed=())
+
+
+@pytest.mark.parametrize("flawed", [late, early, deaf, forgetful, secretive])
+def test_the_oracle_notices_a_flawed_planner(flawed: Any) -> None:
+    for seed in range(60):
+        rng = random.Random(seed)
+        scenario = random_scenario(rng)
+        faults = Faults(choose=lambda n, name, rng=rng: ("after", Crash()) if rng.random() < 0.003 else None)
+        with mock.patch.object(edgebnn_alarm.clockwork, "plan", flawed), memory_folder() as folder:
+            try:
+                Night(scenario, folder, faults).run()
+            except AssertionError:
+                return
+    pytest.fail("60 nights with this planner were found to be good")
