@@ -1,4 +1,4 @@
-"""Nights: the clockwork in a simulated machine, a person, a monitor, faults, and an oracle that is none of its parts."""
+"""Nights: the clockwork in a simulated machine, a person, a monitor, faults, and an oracle of its own."""
 
 from __future__ import annotations
 
