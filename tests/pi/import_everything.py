@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import walk_packages
 
 started = time.perf_counter()
 edgebnn = import_module("edgebnn")
@@ -30,8 +32,37 @@ MODULES = (
     "edgebnn.samples",
 )
 
+# The services: all of them with the extra [service], else what a configuration is checked with.
+SERVICES = ("edgebnn.service", "edgebnn.camera", "edgebnn_alarm", "edgebnn_face", "edgebnn_sleep")
+WITHOUT_EXTRA = (
+    "edgebnn.service.board",
+    "edgebnn.service.default_file",
+    "edgebnn.service.live",
+    "edgebnn.service.log",
+    "edgebnn.service.mqtt",
+    "edgebnn.service.notify",
+    "edgebnn.service.web_settings",
+)
+
 for module in MODULES:
     import_module(module)
+if find_spec("starlette"):
+    for name in SERVICES:
+        package = import_module(name)
+        for found in walk_packages(package.__path__, f"{name}."):
+            if not found.name.endswith("__main__"):
+                import_module(found.name)
+else:
+    for module in WITHOUT_EXTRA:
+        import_module(module)
+    from edgebnn.errors import MissingExtraError
+
+    try:
+        import_module("edgebnn.service.web")
+    except MissingExtraError as error:
+        print(f"without the extra [service]: {error}")
+    else:
+        raise AssertionError("edgebnn.service.web was imported without starlette")
 assert "tensorflow" not in sys.modules
 print(f"edgebnn {edgebnn.__version__} on Python {sys.version.split()[0]}: {len(faces)} faces in a black frame")
 print(f"import, load and first detection: {start_ms:.0f} ms, {1e3 * time.process_time():.0f} ms CPU with all imports")

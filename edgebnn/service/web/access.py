@@ -96,7 +96,7 @@ class Gate:
     def is_our_host(self, host: str) -> bool:
         """Whether a Host header names this page; an address always does, as nobody can rebind one."""
         try:
-            name = urlsplit(f"//{host}").hostname or ""
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         except ValueError:
             return False
         if name in self.hosts:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -105,6 +106,9 @@ class _Static(StaticFiles):
     def __init__(self, folders: Sequence[Path]) -> None:
         super().__init__(directory=folders[0])
         self.all_directories = list(folders)
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        return ("", None) if "\0" in path else super().lookup_path(path)
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)

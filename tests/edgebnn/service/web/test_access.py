@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -137,7 +138,7 @@ def test_only_our_names_are_answered(start: Start) -> None:
     site = start(allowed_hosts=["Bedroom.home.arpa"])
     name = socket.gethostname()
     addresses = ["127.0.0.1", "127.0.0.1:8080", "[::1]:80", "192.168.1.20"]
-    for host in (*addresses, "localhost:1", "LOCALHOST", name, f"{name}.local", "bedroom.home.arpa"):
+    for host in (*addresses, "localhost:1", "LOCALHOST", "localhost.", name, f"{name}.local", "bedroom.home.arpa"):
         assert site.ask("/live", headers={"Host": host}).status_code == 200, host
     foreign = ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "user@evil.example", "[", "", "é", "a b"]
     for host in foreign:
@@ -323,6 +324,45 @@ def test_a_bomb_of_form_fields(guarded: Site) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     assert client.post("/post", content=body, headers=headers).status_code == 403
     assert client.post("/login", content=body, headers=headers).status_code in (400, 401)
+
+
+def test_no_body_makes_it_fail(guarded: Site) -> None:
+    """Whatever comes as a form: an answer of the 400s, never a bug."""
+    client = guarded.signed_in()
+    random = Random(7)
+    kinds = [
+        "application/x-www-form-urlencoded",
+        "application/x-www-form-urlencoded; charset=utf-7",
+        "multipart/form-data",
+        "multipart/form-data; boundary=x",
+        'multipart/form-data; charset=no-such; boundary="x"',
+        "multipart/form-data; boundary=" + 300 * "y",
+        "application/json",
+        "nonsense; =;;",
+        "",
+    ]
+    pieces = [
+        b"--x",
+        b"\r\n",
+        b"--x--",
+        b'Content-Disposition: form-data; name="a"; filename="',
+        b"=",
+        b"&",
+        b"%",
+        b"%ff",
+        b"form_token",
+        b"\x00\xff",
+        b"Content-Type: text/plain",
+        b"\r\n\r\n",
+        b'"',
+        b"a" * 3000,
+    ]
+    for _ in range(150):
+        body = b"".join(random.choices(pieces, k=random.randrange(12)))
+        for path in ("/post", "/login"):
+            answer = client.post(path, content=body, headers={"Content-Type": random.choice(kinds)})
+            assert answer.status_code in (400, 401, 403, 429), (path, body)
+    assert guarded.posted == []
 
 
 def test_live_names_the_instance(start: Start) -> None:
