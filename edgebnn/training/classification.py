@@ -57,6 +57,7 @@ class Classification:
         """Build the network of `recipe`; `data` names the data sets in the card."""
         self.recipe, self.pictures, self.data, self.workers = recipe, examples, data, workers
         how, plan = recipe.input, recipe.schedule
+        workers.check_same("\0".join(examples.classes).encode())  # as many as the network has outputs
         tf.keras.utils.set_random_seed(plan.seed)
         _, build = MODELS[recipe.model.name]
         size = {"width": how.width, "height": how.height, "channels": how.channels}

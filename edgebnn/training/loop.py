@@ -80,9 +80,7 @@ class Loop:
 
         SIGINT and SIGTERM, of any worker, end in KeyboardInterrupt, after the step is done and its state saved.
         """
-        with self.workers.together():
-            state = self._begin(state)
-            self._train(state)
+        self._train(self._begin(state))
 
     def _begin(self, state: State | None) -> State:
         """The chief's state, on every worker; DataError when it belongs to another recipe or other data."""
@@ -104,9 +102,8 @@ class Loop:
 
     def _agree(self, state: State) -> None:
         """Every worker's `state` gets the chief's step, weights and optimizer."""
-        agree, own = self.workers.agree, np.frombuffer(bytes.fromhex(self.fingerprint()), np.int64)
-        if self.workers.any(not np.array_equal(agree(own), own)):
-            raise DataError("the workers have different recipes or data: give all of them the same")
+        self.workers.check_same(self.fingerprint().encode())
+        agree = self.workers.agree
         weights = self.task.network.get_weights()  # by all workers together, whether it is needed or not
         optimizer = [variable.numpy() for variable in self.task.optimizer.variables]
         state.step = int(agree(np.array([state.step], np.int64))[0])
@@ -162,7 +159,7 @@ class Loop:
         network, still = self.task.network, self.task.still
         if still is not network:
             weights = network.get_weights()
-            network.set_weights(weights)  # where there are several workers: the mean of their batch statistics
+            network.set_weights(weights)  # of several workers the mean of their batch statistics, as a resumed run has
             still.set_weights(self.average.weights if self.average else weights)
         if self.workers.is_chief:
             steps = self.task.steps

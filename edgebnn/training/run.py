@@ -74,10 +74,11 @@ def train(
     if not resume and last.exists():
         raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")
     workers = join_workers()
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
-    state = load_state(last) if resume and workers.is_chief else None
-    with tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
+    with workers.together(), tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
+        workers.check_same(how.model_dump_json().encode())  # TensorFlow fails when variables have other shapes
+        if deterministic:
+            tf.config.experimental.enable_op_determinism()
+        state = load_state(last) if resume and workers.is_chief else None
         if not workers.is_chief:  # it follows the chief's state and writes nothing
             folder = Path(scratch) / "run"
         with _writing(folder), _alone(folder):

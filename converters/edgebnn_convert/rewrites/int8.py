@@ -4,8 +4,8 @@ Given   A model of float32 values, and samples that show how its values are dist
 Result  The same with fake quantizations to 256 levels, 0 one of them, in front of and behind its float layers with
         weights, and behind whatever computes from int8 alone; but where LCE and TFLite keep no tensor (between a
         convolution, its batch normalization and its ReLU), and behind poolings and reshapes, which keep the levels.
-        What adds up in residual branches of binary convolutions stays float: rounded, it costs twice the precision
-        there (docs/converting.md), and the delegate adds it while it convolves.
+        What adds up in residual branches of binary convolutions stays float: rounded too, it costs half a point of AP50
+        more (docs/converting.md), and the delegate adds it while it convolves.
 Why     LCE 0.16 makes int8 operators of what it finds between fake quantizations, and quantizes the weights itself, per
         channel; it does neither by any other option (larq/compute-engine#344, #679).
 

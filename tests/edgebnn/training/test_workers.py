@@ -38,13 +38,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def start(recipe: Path, out: Path, *, workers: int, logs: Path, resume: bool = False) -> list[subprocess.Popen[bytes]]:
-    """The workers' processes, the chief first."""
+def start(*recipes: Path, out: Path, workers: int, logs: Path, resume: bool = False) -> list[subprocess.Popen[bytes]]:
+    """The workers' processes, the chief first; one recipe for all, or one each."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
-    command = [sys.executable, "-c", "import sys; from edgebnn import cli; cli.main(sys.argv[1:])"]
-    command += ["train", str(recipe), "--out", str(out), *(["--resume"] if resume else [])]
     processes = []
     for index in range(workers):
+        command = [sys.executable, "-c", "import sys; from edgebnn import cli; cli.main(sys.argv[1:])"]
+        command += ["train", str(recipes[index % len(recipes)]), "--out", str(out), *(["--resume"] if resume else [])]
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path)), "TF_CONFIG": json.dumps(config)}
         with (logs / f"worker{index}.log").open("wb") as log:
@@ -80,7 +80,7 @@ def test_two_workers_learn_as_one_does(tmp_path: Path) -> None:
     curves = []
     for workers in (1, 2):
         out = tmp_path / str(workers)
-        processes = start(recipe(tmp_path, epochs=6), out, workers=workers, logs=tmp_path)
+        processes = start(recipe(tmp_path, epochs=6), out=out, workers=workers, logs=tmp_path)
         assert [process.wait() for process in processes] == [0] * workers, said(tmp_path)
         curves.append(rows(out))
     assert "with 2 workers" in said(tmp_path)
@@ -150,7 +150,7 @@ def test_two_workers_take_the_steps_of_the_mean_gradient_chance_included(tmp_pat
     """Both have the same signs of the weights, each has signs of activations of its own."""
     file = tmp_path / "chance.toml"
     file.write_text(CHANCE)
-    processes = start(file, tmp_path / "run", workers=2, logs=tmp_path)
+    processes = start(file, out=tmp_path / "run", workers=2, logs=tmp_path)
     by_hand = {how: learn_by_hand(file, shared=how[0], apart=how[1]) for how in ((1, 1), (1, 0), (0, 1))}
     assert [process.wait() for process in processes] == [0, 0], said(tmp_path)
     found = load_state(tmp_path / "run" / "last.npz").weights
@@ -164,7 +164,7 @@ def test_two_workers_take_the_steps_of_the_mean_gradient_chance_included(tmp_pat
 
 def test_a_worker_that_dies_and_one_that_is_asked_to_stop(tmp_path: Path) -> None:
     out, long = tmp_path / "run", recipe(tmp_path, epochs=2000)
-    chief, other = start(long, out, workers=2, logs=tmp_path)
+    chief, other = start(long, out=out, workers=2, logs=tmp_path)
     wait_for_epoch(tmp_path, chief, 2)
     other.kill()
     other.wait()
@@ -172,12 +172,24 @@ def test_a_worker_that_dies_and_one_that_is_asked_to_stop(tmp_path: Path) -> Non
     saved = load_state(out / "last.npz")
     assert saved.history[1]["epoch"] == 2 and saved.step == saved.history[-1]["step"], "what was shown is saved"
 
-    chief, other = start(long, out, workers=2, logs=tmp_path, resume=True)
+    chief, other = start(long, out=out, workers=2, logs=tmp_path, resume=True)
     wait_for_epoch(tmp_path, chief, int(saved.history[-1]["epoch"]) + 2)
     other.send_signal(signal.SIGTERM)
     assert (other.wait(), chief.wait()) == (130, 130), said(tmp_path)
     match = re.search(r"saved after step (\d+) of", said(tmp_path))
     assert match and load_state(out / "last.npz").step == int(match[1]) > saved.step
+
+
+def test_workers_with_other_networks_are_refused(tmp_path: Path) -> None:
+    """In a sentence, and not by TensorFlow at the first variable whose shapes differ."""
+    recipes = [tmp_path / "one.toml", tmp_path / "other.toml"]
+    for file, units in zip(recipes, ("16", "24"), strict=True):
+        file.write_text(CHANCE.replace("dense = [16, 16]", f"dense = [16, {units}]"))
+    processes = start(*recipes, out=tmp_path / "run", workers=2, logs=tmp_path)
+    assert [process.wait() for process in processes] == [1, 1]
+    for index in range(2):
+        assert "edgebnn: the workers have different recipes or data" in said(tmp_path, index)
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_tf_config_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
