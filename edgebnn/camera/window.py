@@ -32,6 +32,7 @@ class Window:
             )
         self._title = title
         self._open = False
+        self._visible = False
 
     def show(self, image: Image, *, wait: bool = False) -> bool:
         """Show an RGB picture, until a key is pressed if `wait`; whether the user wants to see more.
@@ -40,14 +41,16 @@ class Window:
         """
         try:
             if not self._open:
-                cv2.namedWindow(self._title, cv2.WINDOW_NORMAL)
+                cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
                 cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
                 self._open = True
             cv2.imshow(self._title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
             while True:
                 key = cv2.waitKey(50 if wait else 1) & 0xFF
-                if key in (ord("q"), _ESCAPE) or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+                visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1  # GTK: never, it cannot tell
+                if key in (ord("q"), _ESCAPE) or (self._visible and not visible):
                     return False
+                self._visible = visible
                 if not wait or key != 0xFF:
                     return True
         except cv2.error as error:

@@ -308,3 +308,21 @@ def test_names_of_any_bytes(tmp_path: Path, pictures: Path, detector_file: Path,
         assert detect([name], model=detector_file, save=tmp_path / "out", as_json=as_json) == 0
         out = capfd.readouterr().out
         assert not as_json or json.loads(out)["file"] == name
+
+
+def test_a_window_shows_each_frame_and_its_user_ends_it(capfd: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[bool] = []
+
+    class Shown:
+        def __init__(self, title: str) -> None: ...
+
+        def show(self, image: np.ndarray, *, wait: bool = False) -> bool:
+            shown.append(wait)
+            return len(shown) < 5
+
+        def close(self) -> None:
+            shown.append(True)
+
+    monkeypatch.setattr("edgebnn.detect.Window", Shown)
+    assert detect(["synthetic:?fps=0&width=320&height=240"], model="face", show=True) == 0
+    assert shown == [False] * 5 + [True] and "5 frames, 5 faces" in capfd.readouterr().out
