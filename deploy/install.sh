@@ -129,6 +129,7 @@ make_version() {
   local folder=$OPT/versions/$version numpy pip=(-qq --disable-pip-version-check --no-cache-dir)
   [ ! -e "$folder/.complete" ] || { say "$version is installed already" && return; }
   say "installs $version"
+  made=$folder
   rm -rf --one-file-system "$folder"
   mkdir -p "$folder"
   # Python of the system sees apt's picamera2, whose compiled parts want the numpy that it was built with.
@@ -138,10 +139,8 @@ make_version() {
     echo "numpy==$numpy" >"$folder/constraints.txt"
   fi
   [ -z "$wheels" ] || pip+=(--no-index --find-links "$wheels")
-  "$folder/bin/python" -m pip install "${pip[@]}" --constraint "$folder/constraints.txt" "${wheel}[service]" || {
-    rm -rf --one-file-system "$folder"
+  "$folder/bin/python" -m pip install "${pip[@]}" --constraint "$folder/constraints.txt" "${wheel}[service]" ||
     die "pip could not install $(basename "$wheel") and what it needs: give a network, or all wheels with --wheels"
-  }
   mkdir "$folder/deploy"
   cp -r "$here"/{systemd,sysusers.d,tmpfiles.d,install.sh,uninstall.sh} "$folder/deploy/"
   touch "$folder/.complete"
@@ -192,23 +191,22 @@ make_user() {
 # Services that are what they would be go on undisturbed.
 activate() {
   local folder=$OPT/versions/$1 action=start component unit command
-  make_user "$folder"
-  mkdir -p "$UNITS"
+  # Where a function is a condition, bash does not stop at errors: each says so itself.
+  make_user "$folder" && mkdir -p "$UNITS" || return 1
   for component in "${components[@]}"; do
     for unit in $(units_of "$component"); do
       cmp -s "$folder/deploy/systemd/$unit" "$UNITS/$unit" || action=restart
-      install -m 644 "$folder/deploy/systemd/$unit" "$UNITS/"
+      install -m 644 "$folder/deploy/systemd/$unit" "$UNITS/" || return 1
     done
   done
   if [ "$(readlink "$OPT/current" 2>/dev/null)" != "versions/$1" ]; then
     action=restart
-    ln -sfn "versions/$1" "$OPT/current.new"
-    mv -T "$OPT/current.new" "$OPT/current"
+    ln -sfn "versions/$1" "$OPT/current.new" && mv -T "$OPT/current.new" "$OPT/current" || return 1
   fi
   for command in edgebnn edgebnn-face edgebnn-alarm edgebnn-sleep; do
     if [ -e "$folder/bin/$command" ]; then ln -sfn "$OPT/current/bin/$command" "$BIN/$command"; fi
   done
-  systemctl daemon-reload
+  systemctl daemon-reload || return 1
   # shellcheck disable=SC2046
   systemctl enable --quiet $(started_units) && systemctl $action $(started_units) && settle
 }
@@ -279,9 +277,11 @@ fi
 
 umask 022
 scratch=$(mktemp -d)
-stopped=false
+made="" stopped=false
+# leave: of what failed nothing stays; what ran before runs.
 leave() {
   rm -rf --one-file-system "$scratch"
+  if [ -n "$made" ] && [ "$(readlink -f $OPT/current)" != "$made" ]; then rm -rf --one-file-system "$made"; fi
   # shellcheck disable=SC2046
   ! $stopped || systemctl start $(started_units) || true
 }
@@ -309,7 +309,8 @@ if ! activate "$version"; then
   say "$version does not stay up: back to $previous" >&2
   restore_databases
   activate "$previous" || { tell_failure && die "neither $version nor $previous stays up: see above, and edgebnn doctor"; }
-  rm -rf --one-file-system "$OPT/versions/$version" "$OPT/databases.tar"
+  rm -f "$OPT/databases.tar"
+  stopped=false
   die "$version was not installed; $previous runs as before"
 fi
 # The version before stays, for install.sh --wheel with it takes seconds; older ones go.

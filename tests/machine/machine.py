@@ -32,7 +32,53 @@ def wait_for(what: str, look: Callable[[], Value | None], *, timeout_s: float = 
         time.sleep(POLL_S)
 
 
-class Machine:
+class Systemd:
+    """Commands on a machine that runs systemd."""
+
+    def try_run(self, *command: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command inside, as root."""
+        raise NotImplementedError
+
+    def run(self, *command: str | Path, timeout_s: float = 120) -> str:
+        """Standard output of a command that must end with 0."""
+        done = self.try_run(*command, timeout_s=timeout_s)
+        assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    # systemd
+
+    def unit(self, name: str, *properties: str) -> dict[str, str]:
+        """Properties of a unit."""
+        lines = self.run("systemctl", "show", *(f"--property={each}" for each in properties), name).splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def main_pid(self, name: str) -> int:
+        """Process id, inside, of a service's main process; 0 when there is none."""
+        return int(self.unit(name, "MainPID")["MainPID"])
+
+    def is_active(self, name: str) -> bool:
+        """Whether a service has said that it is ready."""
+        return self.unit(name, "ActiveState")["ActiveState"] == "active"
+
+    def journal(self, name: str) -> str:
+        """What a service, and systemd of it, have logged."""
+        return self.run("journalctl", "--quiet", "--no-pager", "--output=short-monotonic", f"--unit={name}")
+
+    def start_transient(self, name: str, *command: str | Path, properties: Sequence[str] = ()) -> None:
+        """A program of the tests as a service of its own."""
+        self.run(
+            "systemd-run", "--quiet", "--collect", f"--unit={name}", *(f"-p{each}" for each in properties), *command
+        )
+
+    # MQTT
+
+    def retained(self, topic: str) -> dict[str, str]:
+        """Retained messages below a topic, by their topics."""
+        said = self.try_run("mosquitto_sub", "-t", topic, "-v", "-W", "1", "--retained-only")
+        return dict(line.split(" ", 1) for line in said.stdout.splitlines() if " " in line)
+
+
+class Machine(Systemd):
     """A booted machine; a context manager."""
 
     def __init__(self, root: Path, *, shared: Mapping[str, Path]) -> None:
@@ -104,12 +150,6 @@ class Machine:
             inside, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
         )
 
-    def run(self, *command: str | Path, timeout_s: float = 120) -> str:
-        """Standard output of a command that must end with 0."""
-        done = self.try_run(*command, timeout_s=timeout_s)
-        assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
     def files(self) -> set[str]:
         """All files and folders that stay, without logs, caches, and what systemd and the tests' own programs keep."""
         left_out = (
@@ -119,35 +159,3 @@ class Machine:
         found = self.run("sh", "-c", f"find / \\( {prune} \\) -prune -o -print").splitlines()
         backups = {f"/etc/{file}-" for file in ("group", "gshadow", "passwd", "shadow", "subgid", "subuid")}
         return set(found) - {"/etc/asound.conf", "/etc/.pwd.lock"} - backups
-
-    # systemd
-
-    def unit(self, name: str, *properties: str) -> dict[str, str]:
-        """Properties of a unit."""
-        lines = self.run("systemctl", "show", *(f"--property={each}" for each in properties), name).splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
-    def main_pid(self, name: str) -> int:
-        """Process id, inside, of a service's main process; 0 when there is none."""
-        return int(self.unit(name, "MainPID")["MainPID"])
-
-    def is_active(self, name: str) -> bool:
-        """Whether a service has said that it is ready."""
-        return self.unit(name, "ActiveState")["ActiveState"] == "active"
-
-    def journal(self, name: str) -> str:
-        """What a service, and systemd of it, have logged."""
-        return self.run("journalctl", "--quiet", "--no-pager", "--output=short-monotonic", f"--unit={name}")
-
-    def start_transient(self, name: str, *command: str | Path, properties: Sequence[str] = ()) -> None:
-        """A program of the tests as a service of its own."""
-        self.run(
-            "systemd-run", "--quiet", "--collect", f"--unit={name}", *(f"-p{each}" for each in properties), *command
-        )
-
-    # MQTT
-
-    def retained(self, topic: str) -> dict[str, str]:
-        """Retained messages below a topic, by their topics."""
-        said = self.try_run("mosquitto_sub", "-t", topic, "-v", "-W", "1", "--retained-only")
-        return dict(line.split(" ", 1) for line in said.stdout.splitlines() if " " in line)

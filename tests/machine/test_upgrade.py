@@ -68,6 +68,7 @@ def test_upgrade_keeps_configuration_and_state(machine: Machine, wheels: Path, l
         "-c",
         f"import sqlite3; sqlite3.connect('{MARK}').execute('PRAGMA user_version = 7')",
     )
+    machine.run("chown", "edgebnn:edgebnn", MARK)
     with timed("upgrade"):
         install(machine, wheels, wheel=later.good)
     assert re.fullmatch(r"0\.1\.91-[0-9a-f]{8}", version(machine))
@@ -99,11 +100,11 @@ def test_version_that_does_not_stay_up_is_rolled_back(
 
 
 def test_version_that_does_not_even_start_changes_nothing(machine: Machine, later: Wheels) -> None:
-    before, good = machine.main_pid(SERVICE), version(machine)
+    before, good, kept = machine.main_pid(SERVICE), version(machine), versions(machine)
     done = machine.try_run("/mnt/deploy/install.sh", "--wheel", later.breaks, "--wheels", "/mnt/wheels", timeout_s=300)
     assert done.returncode == 1
     assert "refuses its configuration; nothing was changed" in done.stderr.splitlines()[-1]
-    assert (machine.main_pid(SERVICE), version(machine)) == (before, good)
+    assert (machine.main_pid(SERVICE), version(machine), versions(machine)) == (before, good, kept)
 
 
 def test_missing_wheels_are_one_sentence(machine: Machine, later: Wheels) -> None:
