@@ -92,9 +92,10 @@ def _temperature_c(root: Path) -> float | None:
 
 
 def _throttled(root: Path) -> tuple[str, ...] | None:
-    value = _number(_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled"), 16)
-    if value is not None:
-        return decode_throttled(value)
+    for file in sorted((root / "sys/devices/platform").glob("soc*/*:firmware/get_throttled")):
+        value = _number(_text(file), 16)
+        if value is not None:
+            return decode_throttled(value)
     for monitor in sorted((root / "sys/class/hwmon").glob("hwmon*")):  # newer kernels: under-voltage only
         if _text(monitor / "name") == "rpi_volt":
             alarm = _number(_text(monitor / "in0_lcrit_alarm"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, time
 from enum import Enum
 from pathlib import Path
@@ -55,7 +55,7 @@ def list_schema(field: FieldInfo) -> type[pydantic.BaseModel] | None:
 
 def is_bounded(field: FieldInfo) -> bool:
     """Whether the values of a field are bounded: both ends of a number, the length of a text or list."""
-    marks = list(constraints(field.metadata))
+    marks = list(marks_of(field))
     least = any(isinstance(mark, (annotated_types.Ge, annotated_types.Gt)) for mark in marks)
     most = any(isinstance(mark, (annotated_types.Le, annotated_types.Lt)) for mark in marks)
     longest = any(isinstance(mark, annotated_types.MaxLen) or getattr(mark, "pattern", None) for mark in marks)
@@ -75,10 +75,22 @@ def is_bounded(field: FieldInfo) -> bool:
     return True
 
 
-def constraints(marks: Iterable[Any]) -> Iterator[Any]:
-    """The marks one by one: `Interval` and the like taken apart."""
-    for mark in marks:
-        if isinstance(mark, annotated_types.GroupedMetadata):
+def marks_of(field: FieldInfo) -> Iterator[Any]:
+    """The constraints of a field one by one, those inside a union (`Annotated[float, Field(ge=0)] | None`) included."""
+    waiting: list[Any] = [*field.metadata]
+    parts = [field.annotation]
+    while parts:
+        part = parts.pop()
+        if typing.get_origin(part) in (Union, types.UnionType):
+            parts += typing.get_args(part)
+        elif typing.get_origin(part) is typing.Annotated:
+            inner, *marks = typing.get_args(part)
+            parts.append(inner)
+            waiting += marks
+    for mark in waiting:
+        if isinstance(mark, FieldInfo):
+            yield from mark.metadata
+        elif isinstance(mark, annotated_types.GroupedMetadata):
             yield from mark
         else:
             yield mark
@@ -100,7 +112,7 @@ def _is_table(kind: Any) -> bool:
 def bounds(field: FieldInfo) -> str:
     """What a field may hold, in words: `from 0 to 1`, `one of a, b`, `at most 80 characters`; may be empty."""
     least = most = longest = None
-    for mark in constraints(field.metadata):
+    for mark in marks_of(field):
         if isinstance(mark, annotated_types.Ge):
             least = f"from {mark.ge}"
         elif isinstance(mark, annotated_types.Gt):

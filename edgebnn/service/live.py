@@ -17,7 +17,7 @@ import pydantic_core
 
 from edgebnn.config import read_toml
 from edgebnn.errors import ConfigError
-from edgebnn.service.fields import alternatives, bounds, constraints, is_live, table_schema
+from edgebnn.service.fields import alternatives, bounds, is_live, marks_of, table_schema
 from edgebnn.service.settings import Schema, Settings, check_settings
 from edgebnn.service.state import write_state
 
@@ -162,7 +162,7 @@ def _fields(
             yield from _fields(inner, getattr(now, name), getattr(base, name), at=f"{at}{name}.")
         elif is_live(field):
             least = most = None
-            for mark in constraints(field.metadata):
+            for mark in marks_of(field):
                 least = getattr(mark, "ge", getattr(mark, "gt", least))
                 most = getattr(mark, "le", getattr(mark, "lt", most))
             kinds = [kind for kind in alternatives(field.annotation) if kind is not type(None)]

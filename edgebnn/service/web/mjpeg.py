@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -73,8 +74,9 @@ class StreamHub(Generic[Picture]):
         with self._condition:
             self._closed = True
             self._condition.notify()
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._news.set)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all streams
+                self._loop.call_soon_threadsafe(self._news.set)
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()

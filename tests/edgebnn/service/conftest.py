@@ -28,13 +28,13 @@ def wait_for(condition: Callable[[], object], what: str, *, timeout_s: float = 2
 class Broker:
     """mosquitto on a port of its own that stays the same when it starts again; it keeps nothing over a restart."""
 
-    def __init__(self, folder: Path, *, password_file: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, password_file: Path | None = None, more: str = "") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._config = folder / "mosquitto.conf"
         access = f"password_file {password_file}" if password_file else "allow_anonymous true"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\n{access}\npersistence false\nuser root\n")
+        self._config.write_text(f"listener {self.port} 127.0.0.1\n{access}\npersistence false\nuser root\n{more}")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -63,6 +63,12 @@ def test_this_machine() -> None:
     assert board.process_rss_bytes and board.memory_total_bytes and board.memory_total_bytes > board.process_rss_bytes
 
 
+@pytest.mark.parametrize("name", ["soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware"])
+def test_throttling_of_older_and_newer_boards(tmp_path: Path, name: str) -> None:
+    files(tmp_path, **{f"sys/devices/platform/{name}/get_throttled": "0x4\n"})
+    assert read_board(root=tmp_path).throttled == ("throttled",)
+
+
 @pytest.mark.parametrize(("alarm", "expected"), [("0", ()), ("1", ("under-voltage has occurred",))])
 def test_under_voltage_by_hwmon(tmp_path: Path, alarm: str, expected: tuple[str, ...]) -> None:
     files(tmp_path, sys__class__hwmon__hwmon0__name="cpu_thermal\n")

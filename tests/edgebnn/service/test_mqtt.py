@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import queue
+import shutil
 import socket
 import subprocess
 import threading
@@ -264,6 +265,68 @@ def test_a_wrong_password_says_so(tmp_path: Path) -> None:
             wait_for(lambda: device.connected, "a connection")
     finally:
         broker.kill()
+
+
+def certificates(folder: Path) -> None:
+    """ca.pem, and server.pem with its key for 127.0.0.1."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    (folder / "san.txt").write_text("subjectAltName=IP:127.0.0.1")
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    sign = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san.txt"]
+    for arguments in (
+        ["req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test", "-days", "2"],
+        ["req", *new, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=broker"],
+        ["x509", "-req", "-in", "server.csr", *sign, "-out", "server.pem", "-days", "2"],
+    ):
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+# paho leaves the socket of a failed handshake to the garbage collection.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls(tmp_path: Path, commands: queue.Queue[Command]) -> None:
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
+    certificates(tmp_path)
+    broker = Broker(tmp_path, more=f"certfile {tmp_path / 'server.pem'}\nkeyfile {tmp_path / 'server.key'}\n")
+    broker.start()
+    try:
+        with make(broker.port, tls=True, ca_file=tmp_path / "ca.pem", commands=commands) as device:
+            wait_for(lambda: device.connected, "a connection")
+            for number in range(50):  # more than one record
+                device.send(f"{BASE}/level/set", str(number % 10))
+                assert commands.get(timeout=20) == Command("level", number % 10)
+        with make(broker.port, tls=True) as device:  # the system does not know this authority
+            wait_for(lambda: "certificate verify failed" in device.problem, "a refusal")
+        with make(broker.port) as device:
+            wait_for(lambda: device.problem, "a refusal of plain MQTT")
+            assert not device.connected
+    finally:
+        broker.kill()
+
+
+def test_hours_without_a_broker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    device = HomeAssistant(MqttSettings(host="nowhere", node="pi"), DEVICE, ENTITIES)
+    delays: list[float] = []
+
+    def refuse() -> str:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    def wait(delay: float) -> bool:
+        delays.append(delay)
+        device.publish("count", len(delays))
+        if len(delays) == 500:
+            device._stopping.set()
+        return True
+
+    monkeypatch.setattr(device, "_session", refuse)
+    monkeypatch.setattr(device._stopping, "wait", wait)
+    with caplog.at_level(logging.INFO, logger="edgebnn.mqtt"):
+        device._try_on()
+    assert delays[0] < 1.3 and all(0.8 * 2**index <= delays[index] <= 1.2 * 2**index for index in range(5))
+    assert all(48 <= delay <= 72 for delay in delays[6:]) and len(set(delays)) > 400  # not all devices at once
+    assert 7 < sum(delays) / 3600 < 9 and len(caplog.records) == 1 and device.states == {"count": "500"}
 
 
 def test_messages_to_others(home: HomeAssistant, peer: Peer) -> None:

@@ -5,6 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import annotated_types
 import pytest
 
 from edgebnn.errors import ConfigError
@@ -104,6 +105,8 @@ BOUNDED: list[tuple[Any, dict[str, Any]]] = [
     (tuple[int, int], {}),
     (tuple[int, ...], {"max_length": 2}),
     (dict[str, int], {"max_length": 2}),
+    (Annotated[float, Field(ge=0, le=1)] | None, {}),
+    (Annotated[int, annotated_types.Interval(ge=0, le=1)], {}),
 ]
 UNBOUNDED: list[tuple[Any, dict[str, Any]]] = [
     (int, {}),
