@@ -110,8 +110,7 @@ class Pipeline:
         self._inferred_ns: int | None = None
         self._times: deque[tuple[int, float, float]] = deque(maxlen=LATELY)  # timestamp, latency, inference
         self._stopping = threading.Event()
-        self._fresh = threading.Condition()
-        self._latest: Result | None = None
+        self._present = False
 
     def run(self) -> None:
         """What the inference thread does; returns after `stop`."""
@@ -131,14 +130,6 @@ class Pipeline:
     def stop(self) -> None:
         """Let `run` return after the frame that it is at."""
         self._stopping.set()
-        with self._fresh:
-            self._fresh.notify_all()
-
-    def wait_for(self, number: int, *, timeout_s: float) -> Result | None:
-        """The newest result, once its number is above `number`; None after `timeout_s` and after `stop`."""
-        with self._fresh:
-            self._fresh.wait_for(lambda: self._is_newer(number) or self._stopping.is_set(), timeout_s)
-            return self._latest if self._is_newer(number) else None
 
     @property
     def figures(self) -> Figures:
@@ -156,9 +147,6 @@ class Pipeline:
             moving=self._moving,
             count=self._presence.count,
         )
-
-    def _is_newer(self, number: int) -> bool:
-        return self._latest is not None and self._latest.number > number
 
     def _take(self, frame: Frame) -> bool:
         """Look at a frame, or leave it out; whether all is well."""
@@ -208,9 +196,7 @@ class Pipeline:
         result = Result(
             self._frames, frame, found, tracks, events, self._presence.count, self._moving, latency_ms, inference_ms
         )
-        with self._fresh:
-            self._latest = result
-            self._fresh.notify_all()
+        self._present = True
         for listener in self._listeners:
             listener(result)
 
@@ -220,9 +206,8 @@ class Pipeline:
         if status.state in ("camera_lost", "stuck", "ended"):
             now_ns = self._clock.now_ns()
             self._gate.forget()
-            if now_ns - status.since_ns >= self.settings.presence.leave_after_s * 1e9 and self._latest is not None:
-                with self._fresh:
-                    self._latest = None
+            if self._present and now_ns - status.since_ns >= self.settings.presence.leave_after_s * 1e9:
+                self._present = False
                 nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
                 self._tracker.update(nothing, now_ns)
                 if events := self._presence.clear(now_ns):

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def soak(frames: int, folder: Path) -> dict[str, Any]:
 
 
 def _watch(url: str) -> None:
-    with httpx.stream("GET", f"{url}/stream.mjpg", timeout=None) as answer:
+    with suppress(httpx.HTTPError), httpx.stream("GET", f"{url}/stream.mjpg", timeout=None) as answer:
         for _ in answer.iter_bytes():
             pass
 

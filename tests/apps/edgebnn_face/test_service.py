@@ -281,7 +281,7 @@ def test_a_reader_who_takes_nothing_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_two_signals_are_one_stop(tmp_path: Path) -> None:
-    with running(tmp_path, config(f"synthetic:?{LITTLE}&fps=30")) as face:
+    with running(tmp_path, config(f"synthetic:?{LITTLE}&fps=30", web="enabled = false")) as face:
         for _ in range(3):
             face.process.send_signal(signal.SIGINT)
         assert face.stop() == 0
