@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -37,6 +38,7 @@ HERE = Path(__file__).parent
 SHOWN_EVENTS = 12
 SHOWN_SNAPSHOTS = 60
 BOARD_S = 2.0
+NUMBER = re.compile(r"\[Errno \d+\] ")
 STATES = {
     "starting": "Starting",
     "streaming": "Live",
@@ -105,17 +107,17 @@ class Page:
             "people": _people(figures.count) if known else "unknown",
             "fps": f"{figures.fps:.1f}",
             "camera_fps": f"{figures.camera_fps:.1f}",
-            "latency": _number(figures.latency_ms),
-            "worst_latency": _number(figures.worst_latency_ms),
-            "inference": _number(figures.inference_ms),
-            "motion": "moving" if figures.moving else "still",
+            "latency": None if away else _number(figures.latency_ms),
+            "worst_latency": None if away else _number(figures.worst_latency_ms),
+            "inference": None if away else _number(figures.inference_ms),
+            "motion": None if status.state != "streaming" else "moving" if figures.moving else "still",
             "temperature": None if board.temperature_c is None else f"{board.temperature_c:.0f}",
             "throttled": None if board.throttled_now is None else ", ".join(board.throttled_now) or "no",
             "memory": None if rss is None else f"{rss / 1e6:.0f}",
             "stream": self._live.current.picture.stream,
             "model_problem": service.detector.problem,
             "snapshot_problem": service.snapshots.failure and f"Snapshots are not kept: {service.snapshots.failure}.",
-            "mqtt_problem": home.problem and f"No MQTT broker: {home.problem}.",
+            "mqtt_problem": home.problem and f"No MQTT broker: {NUMBER.sub('', home.problem)}.",
             "events": [_event(event, when.strftime("%H:%M:%S")) for event, when in self._last_events()],
         }
 

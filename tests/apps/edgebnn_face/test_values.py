@@ -35,7 +35,7 @@ def service() -> Any:
         pipeline=SimpleNamespace(figures=FIGURES),
         detector=SimpleNamespace(problem=""),
         snapshots=SimpleNamespace(failure="No space left on device"),
-        home=SimpleNamespace(problem="connection refused"),
+        home=SimpleNamespace(problem="[Errno 111] Connection refused"),
         events=deque(),
     )
 
@@ -51,7 +51,8 @@ def test_gauges_of_a_board(service: Any, tmp_path: Path) -> None:
     assert (shown["fps"], shown["latency"], shown["inference"]) == ("14.9", "23", "8.8")
     assert (shown["temperature"], shown["throttled"], shown["memory"]) == ("81", "throttled", "92")
     assert shown["count"] == 2 and shown["people"] == "people here"
-    assert "No space left" in shown["snapshot_problem"] and "connection refused" in shown["mqtt_problem"]
+    assert "No space left" in shown["snapshot_problem"]
+    assert shown["mqtt_problem"] == "No MQTT broker: Connection refused."
     assert shown["model_problem"] == ""
 
 
@@ -70,6 +71,7 @@ def test_before_the_first_frame_and_without_a_camera_nobody_knows(service: Any, 
     service.camera.status = Status("camera_lost", "unplugged", 0)
     shown = values(service, tmp_path)
     assert shown["count"] is None and shown["away"] and shown["state_text"] == "Camera lost"
+    assert shown["motion"] is None and shown["latency"] is None
 
 
 def test_events_are_sentences_the_latest_first(service: Any, tmp_path: Path) -> None:
