@@ -120,6 +120,8 @@ class Stream:
     def __iter__(self) -> Iterator[Frame]:
         """Yield its frames; UnavailableError when it cannot be reached, is none, or stops."""
         silence_opencv()
+        # FFmpeg would try UDP first, which loses packets on a wireless network; read with each opening.
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * TIMEOUT_S, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * TIMEOUT_S]
         capture = self._capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, timeouts)
         if not capture.isOpened():

@@ -19,6 +19,7 @@ from edgebnn.camera.opencv import Stream, V4l2
 from edgebnn.errors import UnavailableError
 from edgebnn.runtime.model import Model
 from tests.edgebnn.camera.mjpeg_server import MjpegServer
+from tests.edgebnn.camera.rtsp_server import RtspServer
 
 
 @pytest.fixture
@@ -200,6 +201,25 @@ def test_damaged_frames_of_a_stream_are_no_reason_to_stop() -> None:
         assert len(frames) == 20 and all(fault(frame.image) in (None, "empty") for frame in frames)
     finally:
         server.close()
+
+
+def test_an_rtsp_camera_that_is_killed_comes_back() -> None:
+    server = RtspServer()
+    lost = threading.Event()
+    source = Stream(f"rtsp://user:hunter2@127.0.0.1:{server.port}/stream", name=f"rtsp://***@127.0.0.1:{server.port}")
+    with Camera(
+        source, backoff_s=(0.05, 0.2), on_change=lambda status: status.state != "camera_lost" or lost.set()
+    ) as camera:
+        frame = camera.latest(timeout_s=60)
+        assert frame is not None and len(Model("face").detect(frame.image)) == 1
+        nearest = min(np.abs(frame.image.astype(int) - server.scene.picture(n)).mean() for n in range(1, 40))
+        assert nearest < 5  # red is red
+        server.close()
+        assert lost.wait(60) and "hunter2" not in camera.status.reason
+        server = RtspServer(port=server.port)
+        assert camera.latest(frame.sequence, timeout_s=60) is not None
+        assert camera.losses == 1
+    server.close()
 
 
 def test_nobody_listens_or_nobody_answers(short: None) -> None:
