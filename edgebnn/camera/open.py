@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from edgebnn.camera.clock import Clock
 from edgebnn.camera.files import VIDEOS, Folder, Picture, Video
@@ -53,6 +53,8 @@ def open_source(
     if spec.startswith(STREAMS):
         from edgebnn.camera.opencv import Stream
 
+        if not _has_host(spec):
+            raise InputError(f"expected an address as rtsp://host:554/path, got {masked(spec)!r}: correct it")
         return Stream(spec, name=masked(spec), clock=clock)
     kind, rest = spec.split(":", 1)
     device, _, query = rest.partition("?")
@@ -80,6 +82,14 @@ def open_source(
     if not re.fullmatch(r"\d{1,3}", device) or options:
         raise InputError(f"expected picamera:N with the number of a camera, got {spec!r}: write picamera:0")
     return Picamera(int(device), name=spec, width=width, height=height, fps=fps, small=small, clock=clock)
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # of a bracket, or a port that is no number
+        return False
 
 
 def _options(spec: str, query: str) -> dict[str, str]:

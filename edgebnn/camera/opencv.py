@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import queue
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -14,8 +18,10 @@ from edgebnn.camera.clock import Clock
 from edgebnn.camera.frame import Frame
 from edgebnn.errors import UnavailableError
 
-TIMEOUT_S = 5
-"""Of opening a camera and of waiting for a frame; below the 10 s after which a capture thread counts as blocked."""
+TIMEOUT_S = 4
+"""Of opening a camera and of waiting for a frame."""
+NAME_TIMEOUT_S = 1.5
+"""Of looking up a host's name. All three in a row stay below the 10 s that make a capture thread count as blocked."""
 
 _OLDEST_STAMP_S = 2.0
 
@@ -120,6 +126,7 @@ class Stream:
     def __iter__(self) -> Iterator[Frame]:
         """Yield its frames; UnavailableError when it cannot be reached, is none, or stops."""
         silence_opencv()
+        _look_up(urlsplit(self._url).hostname or "", self.name)
         # FFmpeg would try UDP first, which loses packets on a wireless network; read with each opening.
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 1000 * TIMEOUT_S, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1000 * TIMEOUT_S]
@@ -130,6 +137,31 @@ class Stream:
                 " the camera is on"
             )
         yield from _frames(capture, self._clock, what=self.name, stamped=False)
+
+
+def _look_up(host: str, name: str) -> None:
+    """UnavailableError unless the host has an address within NAME_TIMEOUT_S.
+
+    FFmpeg would ask for it too, but for as long as the resolver tries, which nothing can interrupt.
+    """
+    answers: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            socket.getaddrinfo(host, None)
+            answers.put(None)
+        except (OSError, UnicodeError) as error:
+            answers.put(error if isinstance(error, OSError) else OSError(0, "no valid name"))
+
+    threading.Thread(target=ask, name="look-up", daemon=True).start()
+    try:
+        error = answers.get(timeout=NAME_TIMEOUT_S)
+    except queue.Empty:
+        error = OSError(0, f"no answer within {NAME_TIMEOUT_S:g} s")
+    if error is not None:
+        raise UnavailableError(
+            f"cannot open the stream {name}: {error.strerror} about {host!r}; check the name and the network"
+        )
 
 
 def silence_opencv() -> None:

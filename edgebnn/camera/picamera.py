@@ -19,7 +19,7 @@ from edgebnn.camera.clock import Clock
 from edgebnn.camera.frame import Frame, Image
 from edgebnn.errors import UnavailableError
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 4.0
 BUFFERS = 6
 """Asked for; a camera may have fewer."""
 BUSY_BUFFERS = 4

@@ -222,6 +222,28 @@ def test_an_rtsp_camera_that_is_killed_comes_back() -> None:
     server.close()
 
 
+@pytest.mark.parametrize(
+    ("host", "words"), [("no-such-host.invalid", "about 'no-such-host.invalid'"), ("a" * 70, "no valid name")]
+)
+def test_hosts_without_an_address(monkeypatch: pytest.MonkeyPatch, host: str, words: str) -> None:
+    monkeypatch.setattr(opencv, "NAME_TIMEOUT_S", 60)
+    with pytest.raises(UnavailableError, match=words):
+        next(iter(Stream(f"http://{host}/", name=f"http://{host}/")))
+
+
+def test_a_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: asked.wait(60))
+    monkeypatch.setattr(opencv, "NAME_TIMEOUT_S", 0.01)
+    with pytest.raises(UnavailableError, match=r"no answer within 0.01 s about 'camera.lan'"):
+        next(iter(Stream("rtsp://camera.lan/", name="rtsp://camera.lan/")))
+    asked.set()
+
+
+def test_the_longest_silence_is_below_the_watchdogs() -> None:
+    assert opencv.NAME_TIMEOUT_S + 2 * opencv.TIMEOUT_S < 10
+
+
 def test_nobody_listens_or_nobody_answers(short: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
