@@ -16,10 +16,11 @@ import asyncio
 import hmac
 import ipaddress
 import logging
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -34,7 +35,7 @@ from edgebnn.service.web_settings import WebSettings
 logger = logging.getLogger("edgebnn.web")
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-OPEN_PATHS = ("/login", "/static/", "/favicon.ico")
+HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<ipv6>[0-9a-f:.]+)\])(?::[0-9]{1,5})?")
 BODY_LIMIT = 64 * 1024  # bytes
 BODY_DEADLINE_S = 10.0
 ASK_AGAIN = '<!doctype html><meta http-equiv="refresh" content="0"><title>One moment</title>'
@@ -95,10 +96,10 @@ class Gate:
 
     def is_our_host(self, host: str) -> bool:
         """Whether a Host header names this page; an address always does, as nobody can rebind one."""
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-        except ValueError:
+        found = HOST.fullmatch(host.lower())
+        if found is None:
             return False
+        name = (found["name"] or found["ipv6"]).rstrip(".")
         if name in self.hosts:
             return True
         try:
@@ -160,15 +161,17 @@ class Access:
         return None
 
     def _refuse_stranger(self, request: Request) -> Response | None:
-        if request.state.signed_in or request.url.path.startswith(OPEN_PATHS):
+        path = request.scope["path"]  # not request.url, which the Host header is a part of
+        if request.state.signed_in or path == "/login" or path.startswith("/static/"):
             return None
-        if request.method in SAFE_METHODS and wants_page(request):
-            return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+        if wants_page(request):
+            target = path if request.method in SAFE_METHODS else "/"
+            return RedirectResponse(f"/login?next={quote(target)}", 303)
         return problem(request, 401, "Sign in first: POST the token to /login or send it as `Authorization: Bearer`.")
 
     async def _body(self, request: Request) -> bytes:
         """The whole body; HTTPException when it is too large, too slow or cut off."""
-        limit = self.body_limits.get(request.url.path, BODY_LIMIT)
+        limit = self.body_limits.get(request.scope["path"], BODY_LIMIT)
         too_large = HTTPException(413, f"At most {limit} bytes are taken here.")
         length = request.headers.get("content-length", "0")
         if length.isdigit() and int(length) > limit:
@@ -194,7 +197,7 @@ class Access:
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2].lower() != request.headers.get("host", "").lower():
             return False
-        if request.url.path == "/login":  # needs the one token there is: nobody gains by sending it for another
+        if request.scope["path"] == "/login":  # needs the one token there is: nobody gains by sending it for another
             return True
         given: object = request.headers.get("x-form-token")
         if given is None:

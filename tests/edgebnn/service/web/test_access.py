@@ -131,6 +131,15 @@ def test_sessions_outlive_a_restart_but_not_a_new_token(start: Start, tmp_path: 
     assert other.ask("/", headers={**HTML, **cookies}).status_code == 303
 
 
+def test_the_host_header_opens_no_path(guarded: Site) -> None:
+    """The address of a request is put together from Host and path: only the path may decide what is open."""
+    for host in ("127.0.0.1/static/", "127.0.0.1/login?", "localhost/static/x"):
+        answer = guarded.ask("/live", headers={"Host": host})
+        assert answer.status_code in (400, 401, 421) and "fps" not in answer.text, host
+    for path in ("/login-history", "/login/x", "/static", "//static/x", "/static/../live", "/STATIC/x"):
+        assert guarded.ask(path).status_code in (401, 404, 307), path
+
+
 # Host
 
 
@@ -140,7 +149,18 @@ def test_only_our_names_are_answered(start: Start) -> None:
     addresses = ["127.0.0.1", "127.0.0.1:8080", "[::1]:80", "192.168.1.20"]
     for host in (*addresses, "localhost:1", "LOCALHOST", "localhost.", name, f"{name}.local", "bedroom.home.arpa"):
         assert site.ask("/live", headers={"Host": host}).status_code == 200, host
-    foreign = ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "user@evil.example", "[", "", "é", "a b"]
+    odd = ["127.0.0.1/static/", "127.0.0.1?a", "127.0.0.1#a", "@127.0.0.1", "127.0.0.1:80:80", "localhost:x", "[::1"]
+    foreign = [
+        *odd,
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "user@evil.example",
+        "[",
+        "",
+        "é",
+        "a b",
+    ]
     for host in foreign:
         answer = site.ask("/live", headers={"Host": host})
         assert answer.status_code == 421 and "allowed_hosts" in answer.json()["error"], host

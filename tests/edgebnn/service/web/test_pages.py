@@ -259,6 +259,22 @@ def test_a_session_that_ends_leads_to_the_login(tmp_path: Path, open_page: Calla
         demo.end()
 
 
+def test_a_link_on_another_site_finds_one_still_signed_in(tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    demo = Demo(tmp_path, token=TOKEN)
+    try:
+        opened = open_page(demo.server.url)
+        opened.fill("#token", TOKEN)
+        opened.keyboard.press("Enter")
+        opened.wait_for_selector("#setting-mode")
+        link = f'<a href="{demo.server.url}/">my camera</a>'
+        opened.context.route("http://other.test/", lambda route: route.fulfill(content_type="text/html", body=link))
+        opened.goto("http://other.test/")
+        opened.click("text=my camera")
+        opened.wait_for_selector("#setting-mode")
+    finally:
+        demo.end()
+
+
 def test_another_site_cannot_use_the_page(demo: Demo, open_page: Callable[..., Any], browser: Any) -> None:
     """A foreign page in the same browser: its form is refused, its image stays empty, its frame too."""
     context = browser.new_context()
