@@ -148,7 +148,12 @@ make_version() {
 
 # try_version: what can be known before the running version is touched.
 try_version() {
-  local folder=$OPT/versions/$version service config
+  local folder=$OPT/versions/$version service config secret
+  # Secrets belong to the settings: a page beyond this machine is refused without its token.
+  mkdir -m 700 "$scratch/credentials"
+  for secret in /etc/credstore/edgebnn.*; do
+    [ ! -f "$secret" ] || cp "$secret" "$scratch/credentials/${secret#/etc/credstore/edgebnn.}"
+  done
   "$folder/bin/python" -c 'import edgebnn; edgebnn.load_delegate()' || die "the delegate of $version does not load here"
   for service in "${services[@]}"; do
     config=$ETC/$service.toml
@@ -156,7 +161,7 @@ try_version() {
       config=$scratch/$service.toml
       "$folder/bin/edgebnn-$service" default-config >"$config" || die "edgebnn-$service of $version does not start"
     fi
-    "$folder/bin/edgebnn-$service" run --config "$config" --check-config >/dev/null ||
+    CREDENTIALS_DIRECTORY=$scratch/credentials "$folder/bin/edgebnn-$service" run --config "$config" --check-config >/dev/null ||
       die "edgebnn-$service of $version refuses its configuration; nothing was changed"
   done
 }
@@ -253,10 +258,12 @@ restore_databases() {
 }
 
 write_configuration() {
-  local service
+  local service mode
   for service in "${services[@]}"; do
     [ -e "$ETC/$service.toml" ] && continue
-    install -m 644 "$scratch/$service.toml" "$ETC/$service.toml"
+    # A camera's address may hold its password; the clock's file is for everybody who asks the clock.
+    [ "$service" = alarm ] && mode=644 || mode=640
+    install -m $mode -g edgebnn "$scratch/$service.toml" "$ETC/$service.toml"
     say "wrote $ETC/$service.toml"
   done
 }

@@ -372,9 +372,7 @@ def _down(unit: str, state: dict[str, str]) -> Finding:
     name = unit.partition(".")[0]
     if state.get("ExecMainStatus") == BAD_CONFIGURATION:
         text = f"{unit} waits for a good configuration"
-        file = f"/etc/edgebnn/{name.removeprefix('edgebnn-')}.toml"
-        return Finding(
-            "units", PROBLEM, text, f"{name} run --config {file} --check-config, then sudo systemctl start {name}"
-        )
+        cure = f"journalctl -u {name} -n 5 says what is wrong where; then sudo systemctl start {name}"
+        return Finding("units", PROBLEM, text, cure)
     text = f"{unit} is {state.get('ActiveState')}, result {state.get('Result') or 'unknown'}"
     return Finding("units", PROBLEM, text, f"journalctl -u {unit}; sudo systemctl enable --now {unit}")

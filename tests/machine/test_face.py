@@ -76,6 +76,7 @@ def test_one_command_installs_a_running_service(machine: Machine, installed: str
 
 def test_configuration_is_all_defaults(machine: Machine, installed: str) -> None:
     assert machine.path("/etc/edgebnn/face.toml").read_text() == machine.run("edgebnn-face", "default-config")
+    assert machine.run("stat", "-c", "%U %G %a", "/etc/edgebnn/face.toml") == "root edgebnn 640\n"  # camera passwords
     machine.run("edgebnn-face", "run", "--config", "/etc/edgebnn/face.toml", "--check-config")
 
 
@@ -170,10 +171,24 @@ def test_wrong_configuration_waits_for_a_person(machine: Machine, watching: None
     assert properties == {"ExecMainStatus": "78", "NRestarts": "0", "SubState": "failed"}
     assert "/etc/edgebnn/face.toml: mqtt.port = 99999" in machine.journal(SERVICE)
     findings = map(json.loads, machine.try_run("edgebnn", "doctor", "--json").stdout.splitlines())
-    assert any("--check-config" in finding["cure"] for finding in findings if finding["check"] == "units")
+    assert any("journalctl" in finding["cure"] for finding in findings if finding["check"] == "units")
     configure(machine, CONFIGURATION)
     machine.run("systemctl", "start", SERVICE)
     wait_for_state(machine, "person", "ON")
+
+
+def test_secret_opens_the_page_to_the_network(machine: Machine, wheels: Path, watching: None) -> None:
+    configure(machine, CONFIGURATION + '[web]\nhost = "0.0.0.0"\n')
+    machine.try_run("systemctl", "restart", SERVICE)
+    wait_for("the refusal", lambda: machine.unit(SERVICE, "ExecMainStatus")["ExecMainStatus"] == "78")
+    machine.run("sh", "-c", "printf '%s' 'sixteen letters and more' >/etc/credstore/edgebnn.web_token")
+    machine.run("systemctl", "start", SERVICE)
+    assert "0.0.0.0:8080" in machine.run("/opt/edgebnn/current/bin/python", "/mnt/machine/listening.py").split()
+    assert "sixteen letters" not in machine.journal(SERVICE)
+    install(machine, wheels, "face")  # it checks the settings with the secret
+    machine.run("rm", "/etc/credstore/edgebnn.web_token")
+    configure(machine, CONFIGURATION)
+    machine.run("systemctl", "restart", SERVICE)
 
 
 def test_full_disk_is_survived(machine: Machine, watching: None) -> None:
