@@ -33,6 +33,9 @@ KEEP_ENTRIES = 10_000
 LOAD_ENTRIES = 4_000
 BUSY_S = 0.5
 
+DAMAGE = (sqlite3.Error, ValueError, OverflowError, MemoryError)
+"""What reading a damaged database raises; UnicodeDecodeError, a ValueError, when even SQLite's message is damaged."""
+
 Connect = Callable[..., sqlite3.Connection]
 
 
@@ -58,7 +61,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         try:
             self._open()
-        except (sqlite3.Error, OSError) as error:
+        except (*DAMAGE, OSError) as error:
             self.error = f"{self.folder / DATABASE} cannot be used: {error}"
             self._fall_back_to_copy()
 
@@ -76,13 +79,9 @@ class Store:
                         return
                 if (self.folder / COPY).exists() or self._has_tables():
                     damage = "it says that it is empty"
-            except DataError as error:
-                damage = str(error)
-            except sqlite3.OperationalError as error:
-                if "no such" not in str(error):  # a table or column
-                    raise  # locked, read-only, no space: the data may be good
-                damage = str(error)
-            except sqlite3.DatabaseError as error:
+            except DAMAGE as error:
+                if _of_the_disk(error):
+                    raise
                 damage = str(error)
         elif (self.folder / COPY).exists():
             damage = "it is gone"
@@ -140,11 +139,11 @@ class Store:
     def _salvage(self) -> Contents:
         contents = Contents()
         if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*DAMAGE):
                 for row in self._connection.execute("SELECT id, body FROM alarms"):
                     with contextlib.suppress(DataError):
                         contents.alarms[row[0]] = read_alarm(*row)
-            with contextlib.suppress(sqlite3.Error, DataError):
+            with contextlib.suppress(*DAMAGE):
                 for row in self._connection.execute(f"SELECT {', '.join(ENTRY_COLUMNS)} FROM journal ORDER BY id"):
                     entry = read_entry(row)
                     contents.journal += [entry] if entry else []
@@ -235,13 +234,13 @@ class Store:
             if self._connection is None:
                 self._reopen()
             stored = self._commit(change, entries)
-        except sqlite3.OperationalError as error:  # locked, full, read-only
-            raise self._failed(error) from None
-        except (sqlite3.DatabaseError, OSError) as error:  # damaged or gone under our hands: memory is whole
-            try:
+        except (*DAMAGE, OSError) as error:
+            if _of_the_disk(error):
+                raise self._failed(error) from None
+            try:  # damaged or gone under our hands: memory is whole
                 self._rebuild(error)
                 stored = self._commit(change, entries)
-            except (sqlite3.Error, OSError) as second:
+            except (*DAMAGE, OSError) as second:
                 raise self._failed(second) from None
         self.error = None
         self.contents.journal += stored
@@ -278,7 +277,7 @@ class Store:
 
     def _rebuild(self, error: Exception) -> None:
         if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*DAMAGE):
                 self._connection.close()
             self._connection = None
         self._move_aside()
@@ -323,12 +322,18 @@ def read_only_contents(
             return read_contents(connection)
         finally:
             connection.close()
-    except (sqlite3.Error, DataError) as error:
+    except DAMAGE as error:
         contents = read_copy(folder)
         if contents is None:
             raise DataError(f"{folder / DATABASE} cannot be read ({error}) and there is no last good copy") from None
         notice(f"{folder / DATABASE} cannot be read ({error}): the last good copy is used")
         return contents
+
+
+def _of_the_disk(error: BaseException) -> bool:
+    """Whether the disk refuses, or somebody holds the file: then the data may be good."""
+    words = ("locked", "readonly", "read-only", "full", "unable to open", "disk I/O")
+    return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in words)
 
 
 def _insert_entry(connection: sqlite3.Connection, entry: Entry) -> int:

@@ -165,4 +165,4 @@ def check(machine: Machine, stops: int, sets: list[int]) -> None:
     assert any((machine.folder / "sound.raw").read_bytes())
     print(f"{KILLS} kills, {len(expected)} alarms due, late by at most {max(late_s):.2f} s after deadline or start")
     assert len(expected) > KILLS / 10
-    assert max(late_s) < 10  # seconds of a busy test machine, Python's start among them
+    assert max(late_s) < 20  # seconds of a busy test machine, Python's start among them
