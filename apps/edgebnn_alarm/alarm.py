@@ -10,7 +10,7 @@ from typing import Any
 from edgebnn.errors import InputError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-MAX_EXCEPT_DATES = 366
+MAX_EXCEPT_DATES = 100
 _SOUND = re.compile(r"[\w][\w .-]{0,79}")
 
 

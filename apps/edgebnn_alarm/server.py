@@ -36,6 +36,8 @@ class _Client:
     unsent: bytearray = field(default_factory=bytearray)
     watches: bool = False
     closing: bool = False
+    answered: int = 0
+    """The turn in which it was last answered."""
 
 
 class Server:
@@ -51,6 +53,7 @@ class Server:
         self._path, self._answer, self._now_s, self._wake_fd = path, answer, now_s, wake_fd
         self._selector = selectors.DefaultSelector()
         self._clients: dict[int, _Client] = {}
+        self._turns = 0
         self._listener = _listen(path)
         self._selector.register(self._listener, selectors.EVENT_READ)
         if wake_fd is not None:
@@ -77,7 +80,9 @@ class Server:
         self._drop_idle()
         ready = [client for client in self._clients.values() if b"\n" in client.received and not client.closing]
         if ready:
-            client = min(ready, key=lambda each: each.heard_s)  # who was answered longest ago
+            client = min(ready, key=lambda each: each.answered)
+            self._turns += 1
+            client.answered = self._turns
             self._answer_one(client)
         return len(ready) > 1 or any(b"\n" in client.received for client in ready)
 

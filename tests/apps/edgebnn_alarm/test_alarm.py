@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from edgebnn_alarm.alarm import from_json, to_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgebnn.errors import InputError
-from edgebnn_alarm.alarm import from_json, to_json
 
 GOOD = {"time": "07:00", "weekdays": ["mon"]}
 ANYTHING = st.recursive(
@@ -44,7 +44,7 @@ def test_keys_not_given_are_kept() -> None:
         ({"weekdays": []}, "expected weekdays or a date of the alarm, got neither"),
         ({"date": "2026-12-01"}, "got both"),
         ({"date": "2026-02-30"}, "date: expected a date"),
-        ({"except_dates": ["2026-12-01"] * 367}, "except_dates: expected a list of at most 366"),
+        ({"except_dates": ["2026-12-01"] * 101}, "except_dates: expected a list of at most 100"),
         ({"window_min": 91}, "window_min: expected an integer of 0 to 90, got 91"),
         ({"window_min": True}, "got True"),
         ({"fade_s": 1.5}, "got 1.5"),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgebnn_alarm.belief import Memory, Reading, believe
 from hypothesis import given
 from hypothesis import strategies as st
-
-from edgebnn_alarm.belief import Memory, Reading, believe
 
 NOW = 1_800_000_000.0
 READING = Reading(kernel_s=NOW, boot_s=1000.0, boot_id="a", synchronised=False, battery=False)

@@ -8,8 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from edgebnn.errors import DataError
 from edgebnn_alarm import schema
 from edgebnn_alarm.alarm import Alarm, from_json
 from edgebnn_alarm.belief import Memory
@@ -17,6 +15,8 @@ from edgebnn_alarm.journal import Entry, fold
 from edgebnn_alarm.last_good_copy import read_copy
 from edgebnn_alarm.occurrence import Key
 from edgebnn_alarm.store import DATABASE, Store, StoreError, read_only_contents
+
+from edgebnn.errors import DataError
 
 SCHEMAS = sorted((Path(__file__).parent / "schemas").glob("*.sql"))
 

@@ -6,10 +6,10 @@ import datetime as dt
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from edgebnn_alarm.wall_time import first_instant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgebnn_alarm.wall_time import first_instant
 from tests.apps.edgebnn_alarm.night import minutes
 
 BERLIN = ZoneInfo("Europe/Berlin")
