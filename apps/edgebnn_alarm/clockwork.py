@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from edgebnn.errors import InputError
@@ -244,16 +245,15 @@ class Clockwork:
         if alarm is not None and alarm not in alarms:
             raise self._no_alarm(alarm)
         chosen = [alarms[alarm]] if alarm is not None else list(alarms.values())
-        coming = sorted(
-            each
-            for one in chosen
-            for each in self._coming(one)
-            if date in (None, each.key.date) and (each.key in self.ledger.skipped) == undo
-        )
+        coming = []
+        for one in chosen:
+            dated = occurrence(one, date, self.zone) if date is not None else None
+            found = self._still_coming([dated] if dated else []) if date is not None else self._coming(one)
+            coming += list(islice((each for each in found if (each.key in self.ledger.skipped) == undo), 1))
         if not coming:
             what = "skipped occurrence to take back" if undo else "occurrence to come that could be skipped"
             raise InputError(f"there is no {what}{f' on {date}' if date else ''}")
-        each = coming[0]
+        each = min(coming)
         at = local(each.deadline_s, self.zone).strftime("%Y-%m-%d %H:%M")
         kind: Kind = "unskipped" if undo else "skipped"
         self._store([self._entry(kind, f"{kind} {at}, by {by}", by=by, key=each.key, deadline_s=each.deadline_s)])
@@ -348,7 +348,7 @@ class Clockwork:
         coming = [self.plan.next] if self.plan.next else []
         if not coming:
             for alarm in alarms:
-                coming += [each for each in self._coming(alarm) if each.key not in self.ledger.skipped][:1]
+                coming += list(islice((each for each in self._coming(alarm) if each.key not in self.ledger.skipped), 1))
         return min(coming, default=None)
 
     @property
@@ -481,7 +481,10 @@ class Clockwork:
 
     def _coming(self, alarm: Alarm) -> Iterable[Occurrence]:
         today = local(self.now.utc_s, self.zone).date() - dt.timedelta(days=1)
-        for each in next_of(alarm, self.zone, today):
+        return self._still_coming(next_of(alarm, self.zone, today))
+
+    def _still_coming(self, found: Iterable[Occurrence]) -> Iterable[Occurrence]:
+        for each in found:
             key = each.key
             if each.deadline_s > self.now.utc_s and key not in self.ledger.ended and key not in self.ledger.ringing:
                 yield each

@@ -54,11 +54,10 @@ def occurrences(alarms: Iterable[Alarm], zone: ZoneInfo, first: dt.date, last: d
 
 def next_of(alarm: Alarm, zone: ZoneInfo, today: dt.date) -> Iterable[Occurrence]:
     """The occurrences of one alarm from `today` on, as far as exceptions can push them."""
+    days = AHEAD_DAYS + 7 * (len(alarm.except_dates) + 1)
     if alarm.date is not None:
-        dates = [alarm.date] if alarm.date >= today else []
-    else:
-        dates = [today + dt.timedelta(days=day) for day in range(AHEAD_DAYS + 7 * (len(alarm.except_dates) + 1))]
-    for date in dates:
-        found = occurrence(alarm, date, zone)
+        days, today = 1, max(today, alarm.date)
+    for day in range(days):
+        found = occurrence(alarm, today + dt.timedelta(days=day), zone)
         if found is not None:
             yield found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from zoneinfo import ZoneInfo
 
 
+@functools.lru_cache(8192)
 def first_instant(date: dt.date, time: dt.time, zone: ZoneInfo) -> int | None:
     """The first second (since 1970 UTC) at which the zone's clocks show `date` and `time`, or the first time after it
     where a change of the clocks leaves it out; None on a date that the zone left out altogether.

@@ -58,7 +58,7 @@ def test_keys_not_given_are_kept() -> None:
     ],
 )
 def test_what_is_wrong_is_said(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match="^[^\n]*$") as caught:
+    with pytest.raises(InputError, match=r"^[^\n]*$") as caught:
         from_json(GOOD | change)
     assert says in str(caught.value)
 

@@ -46,11 +46,9 @@ def test_a_date_that_was_left_out_has_no_alarm() -> None:
 @given(st.sampled_from(sorted(available_timezones())), st.dates(dt.date(2024, 1, 3), dt.date(2037, 12, 28)), st.data())
 def test_as_by_walking_through_the_minutes(name: str, date: dt.date, data: st.DataObject) -> None:
     zone = ZoneInfo(name)
-    start = dt.datetime.combine(date, dt.time(12), dt.timezone.utc)
-    later = next(
-        (day for day in range(1, 366) if (start + dt.timedelta(day)).astimezone(zone).utcoffset() != start.astimezone(zone).utcoffset()),
-        0,
-    )  # fmt: skip
+    noon = dt.datetime.combine(date, dt.time(12), dt.timezone.utc)
+    offsets = [(noon + dt.timedelta(day)).astimezone(zone).utcoffset() for day in range(366)]
+    later = next((day for day in range(366) if offsets[day] != offsets[0]), 0)
     date = min(date + dt.timedelta(later), dt.date(2037, 12, 28))  # to the day after the next change, if there is one
     date -= dt.timedelta(data.draw(st.integers(0, 2)))
     time = data.draw(st.times().map(lambda t: dt.time(t.hour, t.minute)))
