@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -204,7 +205,7 @@ class Access:
             try:
                 async with request.form(max_files=4, max_fields=200) as form:
                     given = form.get("form_token")
-            except HTTPException:  # not what its content type says
+            except (HTTPException, FormParserError):  # not what its content type says
                 return False
         return (
             bool(session_id)
@@ -239,11 +240,15 @@ class Envelope:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except FormParserError:
+            answer = problem(Request(scope), 400, "The form is damaged.")
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
-            if not started:
-                answer = problem(Request(scope), 500, "Something went wrong here; the log says what.")
-                await answer(scope, receive, send_with_headers)
+            answer = problem(Request(scope), 500, "Something went wrong here; the log says what.")
+        else:
+            return
+        if not started:
+            await answer(scope, receive, send_with_headers)
 
 
 def address(request: Request) -> str:
