@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -70,4 +69,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("seconds")
         for name, seconds in _measured.items():
             terminalreporter.line(f"{seconds:8.2f}  {name}")
-        Path(ROOT).with_name("seconds.json").write_text(json.dumps(_measured, indent=1) + "\n")

@@ -132,8 +132,7 @@ def test_uninstall_keeps_configuration_and_state(machine: Machine, later: Wheels
     assert machine.try_run("systemctl", "list-units", "--all", "--no-legend", "edgebnn-*").stdout.strip() == ""
 
 
-def test_purge_leaves_nothing(machine: Machine, wheels: Path, later: Wheels, pristine: set[str]) -> None:
-    install(machine, wheels, "face", "sleep")
+def test_purge_leaves_nothing(machine: Machine, later: Wheels, pristine: set[str]) -> None:
     machine.run("mkdir", "-p", "/etc/systemd/system/edgebnn-face.service.d")
     machine.run("sh", "-c", "echo 'a secret' >/etc/credstore/edgebnn.web_token")
     machine.run("/mnt/deploy/uninstall.sh", "--purge")

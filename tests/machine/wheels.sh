@@ -15,7 +15,8 @@ END
   if ! cmp -s "$needs.new" "$needs"; then
     rm -f "$folder"/*.whl
     "$venv/bin/python" -m pip download -qq --disable-pip-version-check --dest "$folder" --implementation cp \
-      --python-version 3.13 --only-binary=:all: "${platforms[@]}" "${wheel}[service]" || die "pip could not get all wheels"
+      --python-version 3.13 --only-binary=:all: "${platforms[@]}" "${wheel}[service]" ||
+      die "pip could not get all wheels"
     mv "$needs.new" "$needs"
   fi
   rm -f "$folder"/edgebnn-*
