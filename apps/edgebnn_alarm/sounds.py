@@ -71,8 +71,10 @@ def read_wav(file: Path) -> Sound:
                     f"{channels} channels, {frames / max(1, rate_hz):.0f} s"
                 )
             raw = reader.readframes(frames)
-    except (OSError, EOFError, wave.Error) as error:
-        raise DataError(f"{file} cannot be read as a WAV file: {error or 'it ends too early'}") from None
+    except DataError:
+        raise
+    except Exception as error:  # on damaged files wave raises RuntimeError, struct.error and more
+        raise DataError(f"{file} cannot be read as a WAV file: {error or 'it is damaged'}") from None
     raw = raw[: len(raw) // (width * channels) * (width * channels)]
     if width == 1:  # unsigned
         samples = array.array("h", [(byte - 128) * 256 for byte in raw])

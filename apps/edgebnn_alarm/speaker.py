@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from edgebnn.errors import DataError
 from edgebnn_alarm.outputs import Output, OutputError, open_output
 from edgebnn_alarm.sounds import Fade, Sound, load_sound, made, scaled
 
@@ -101,7 +100,7 @@ class Speaker:
     def _run(self, name: str, fade: Fade, stop: threading.Event) -> None:
         try:
             sound = load_sound(name, self._folder)
-        except DataError as error:
+        except Exception as error:  # DataError; whatever else it is, something has to sound
             sound = made("bell")
             self._note(stop, f"{error}; bell is played instead")
         began_s = time.monotonic()
