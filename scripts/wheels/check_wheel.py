@@ -36,7 +36,12 @@ SYSTEM_LIBRARIES = ("libc.so.", "libm.so.", "libpthread.so.", "libdl.so.", "ld-l
 ENTRY_POINTS = {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate", "edgebnn_take_profile"}
 PAGE = {"x86_64": 4096, "aarch64": 16384}  # Raspberry Pi 5's kernel has pages of 16 KB
 BUILD_FILES = {".cc", ".h", ".inc", ".map", ".cmake"}
-INDISPENSABLE = {"edgebnn/weights/face.tflite", "edgebnn/samples/astronaut.jpg", "edgebnn/samples/astronaut.json"}
+INDISPENSABLE = {
+    "edgebnn/weights/face.tflite",
+    "edgebnn/weights/sleep.tflite",
+    "edgebnn/samples/astronaut.jpg",
+    "edgebnn/samples/astronaut.json",
+}
 
 
 def library_problems(data: bytes, machine: str) -> Iterator[str]:

@@ -90,7 +90,15 @@ def test_files_that_do_not_belong(tmp_path: Path, files: dict[str, bytes], name:
     assert refusals(tmp_path, files | {name: b""}) == f"expected no {name} in the wheel"
 
 
-@pytest.mark.parametrize("name", ["edgebnn/weights/face.tflite", "edgebnn/samples/astronaut.jpg", "edgebnn/py.typed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "edgebnn/weights/face.tflite",
+        "edgebnn/weights/sleep.tflite",
+        "edgebnn/samples/astronaut.jpg",
+        "edgebnn/py.typed",
+    ],
+)
 def test_files_that_are_missing(tmp_path: Path, files: dict[str, bytes], name: str) -> None:
     del files[name]
     assert refusals(tmp_path, files) == f"expected {name} in the wheel"

@@ -205,8 +205,11 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", packaged_models())
 def test_packaged_models_load(name: str) -> None:
     model = Model(name)
-    assert model.card is not None
-    model.detect(np.zeros((50, 60, 3), np.uint8))
+    assert model.card is not None and model.card.name == name
+    outputs = model.run(*(np.zeros(port.shape, port.dtype) for port in model.inputs))
+    assert all(np.isfinite(output).all() for output in outputs)
+    if model.card.task == "detect":
+        model.detect(np.zeros((50, 60, 3), np.uint8))
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5])
