@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,10 @@ import typer
 
 import edgebnn
 from edgebnn.errors import EdgebnnError
+
+CONFIG = Path("/etc/edgebnn/sleep.toml")
+STATE = Path("/var/lib/edgebnn/sleep")
+TITLE = "edgebnn-sleep: the bedside monitor"
 
 app = typer.Typer(
     name="edgebnn-sleep",
@@ -91,6 +96,94 @@ def evaluate(
     from edgebnn_sleep.evaluate import evaluate as run
 
     run(csv_dir, window_min=window, model=model, as_json=as_json)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="the settings")] = CONFIG,
+    check_config: Annotated[bool, typer.Option("--check-config", help="check the settings and stop")] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help=f"folder for sign-ins [default: $STATE_DIRECTORY or {STATE}]"),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="log more, and tracebacks of errors")] = False,
+) -> None:
+    """Run the monitor: measure, keep, show, and hint to the alarm clock.
+
+    Exit codes: 0 stopped, 1 failed, 2 usage, 69 the port of the page is in use, 78 the settings are wrong. Camera,
+    microphone, sensors, disk, broker and alarm clock may be missing, come and go. Under systemd it feeds the watchdog
+    while it measures or the camera has said why it cannot.
+    """
+    from edgebnn_sleep.settings import SleepSettings
+
+    if check_config:
+        from edgebnn.service.settings import check_file
+
+        typer.echo(check_file(config, SleepSettings))
+        return
+    from edgebnn.service.log import set_up_log
+    from edgebnn.service.settings import load_settings
+
+    set_up_log(debug=debug)
+    folder = Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or STATE) if state is None else state
+    from edgebnn_sleep.service import Service
+
+    raise typer.Exit(Service(load_settings(config, SleepSettings), state=folder).run())
+
+
+@app.command("default-config")
+def default_config() -> None:
+    """Print the settings with their defaults and what they mean."""
+    from edgebnn.service.default_file import default_file
+    from edgebnn_sleep.settings import SleepSettings
+
+    typer.echo(default_file(SleepSettings, title=TITLE), nl=False)
+
+
+@app.command()
+def simulate(
+    what: Annotated[str, typer.Argument(metavar="night", help="what to simulate: night")],
+    speed: Annotated[float, typer.Option(min=1, max=3600, help="seconds of the night in a second")] = 600,
+    alarm: Annotated[str, typer.Option(metavar="HH:MM", help="deadline in the morning")] = "06:45",
+    window: Annotated[int, typer.Option(min=0, max=90, help="wake window, minutes before the deadline")] = 30,
+    rule: Annotated[str, typer.Option(help="what wakes early: motion, network or cole-kripke")] = "motion",
+    seed: Annotated[int, typer.Option(min=0, help="which night")] = 7,
+    camera_lost_at: Annotated[str | None, typer.Option(metavar="HH:MM", help="unplug the camera then")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the page")] = 8081,
+    stay: Annotated[bool, typer.Option(help="keep the page up after the night")] = True,
+    debug: Annotated[bool, typer.Option("--debug", help="log more, and tracebacks of errors")] = False,
+) -> None:
+    """Let a drawn sleeper lie in front of the real monitor, beside the real alarm clock, faster than time."""
+    import datetime as dt
+
+    from edgebnn.errors import ConfigError
+    from edgebnn.service.log import set_up_log
+
+    if what != "night":
+        raise typer.BadParameter(f"expected night, got {what!r}")
+    set_up_log(debug=debug)
+    times: list[dt.time | None] = []
+    for text in (alarm, camera_lost_at):
+        try:
+            times.append(dt.time.fromisoformat(text) if text is not None else None)
+        except ValueError:
+            raise ConfigError(f"expected a time like 06:45, got {text!r}") from None
+    assert times[0] is not None
+    from edgebnn_sleep.simulate import simulate_night
+
+    raise typer.Exit(
+        simulate_night(
+            speed=speed,
+            seed=seed,
+            alarm=times[0],
+            window_min=window,
+            rule=rule,
+            camera_lost_at=times[1],
+            port=port,
+            stay=stay,
+            say=lambda line: typer.echo(line),
+        )
+    )
 
 
 def main(arguments: list[str] | None = None) -> Any:

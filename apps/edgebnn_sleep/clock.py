@@ -42,7 +42,7 @@ class ClockClient:
         """The clock's answer; RefusedError with its reason, UnavailableError when no clock answers with sense."""
         with self.connect() as line:
             line.send({"cmd": command, **keys})
-            answer = line.receive()
+            answer = line.receive(timeout_s=self._timeout_s)
         if answer.get("ok") is not True:
             raise RefusedError(str(answer.get("error") or "the alarm clock refused without a reason"))
         return answer

@@ -12,8 +12,6 @@ from edgebnn_sleep.sound import Sound
 EPOCH_S = 30
 LEAST_SEEN_S = 10.0
 """An epoch in which the camera saw less than this has no activity: a gap is no stillness."""
-LONGEST_FRAME_S = 2.0
-"""Two frames further apart than this leave a gap between them."""
 
 STAGES = {0: "wake", 1: "N1", 2: "N2", 3: "N3", 4: "REM"}
 """Experimental: from movement alone the stages of sleep cannot be told apart reliably (docs/sleep.md)."""
@@ -59,9 +57,9 @@ class Gathering:
         self._energy = 0.0
         self._moved_s = 0.0
 
-    def saw(self, motion: Motion) -> None:
-        """Add the movement between two frames; while light is switched nothing is seen."""
-        if motion.light_changed or motion.duration_s > LONGEST_FRAME_S:
+    def saw(self, motion: Motion, *, gap_s: float = 2.0) -> None:
+        """Add the movement between two frames; nothing is seen between frames `gap_s` apart, or when light changed."""
+        if motion.light_changed or motion.duration_s > gap_s:
             return
         self.seen_s += motion.duration_s
         self._energy += motion.energy * motion.duration_s

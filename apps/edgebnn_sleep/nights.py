@@ -21,6 +21,10 @@ ABSENCE_EPOCHS = 60
 LONGEST_GAP_S = 2 * EPOCH_S
 
 
+FIRST_NIGHT, LAST_NIGHT = dt.date(2000, 1, 1), dt.date(2199, 12, 31)
+"""What can be asked for; beyond, calendars end."""
+
+
 def night_of(time_s: float, zone: dt.tzinfo) -> dt.date:
     """The night to which an instant belongs: the date of its evening."""
     return (dt.datetime.fromtimestamp(time_s, zone) - dt.timedelta(hours=12)).date()

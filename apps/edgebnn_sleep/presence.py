@@ -88,7 +88,7 @@ class Presence:
     """in_bed, out_of_bed or unknown, and since when (monotonic seconds)."""
 
     def __init__(self) -> None:
-        """Unknown, until something moves or nothing does for half an hour."""
+        """Unknown, until something moves or nothing moves and breathes for half an hour."""
         self.state: State = "unknown"
         self.since_s: float | None = None
         self._movements: deque[tuple[float, float]] = deque()
@@ -113,7 +113,10 @@ class Presence:
         left = self._last_inside_s <= self._last_outside_s <= self._last_inside_s + 20
         if self.state == "in_bed" and left and time_s - self._last_outside_s >= LEFT_S:
             self._become("out_of_bed", self._last_outside_s)
-        if time_s - self._last_sign_s >= EMPTY_S:
+
+    def breathless(self, time_s: float) -> None:
+        """Breathing was looked for in the last half minute and not found: half an hour of it is an empty bed."""
+        if self._last_sign_s is not None and time_s - self._last_sign_s >= EMPTY_S:
             self._become("out_of_bed", self._last_sign_s)
 
     def breathes(self, time_s: float) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from edgebnn.service.settings import Settings
+from edgebnn.service.mqtt import MqttSettings
+from edgebnn.service.settings import Settings, table
+from edgebnn.service.web_settings import WebSettings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -81,3 +84,51 @@ class StoreSettings(Settings):
     keep_days: int = Field(
         730, ge=2, le=36_500, description="Nights older than this are deleted; a night takes 0.3 MB."
     )
+
+
+class SleepWebSettings(WebSettings):
+    """The page; its own port, so that the face page may run beside it."""
+
+    port: int = Field(8081, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+
+
+class SunriseSettings(Settings):
+    """A lamp over MQTT that follows the clock's sunrise."""
+
+    topic: str = Field(
+        "",
+        max_length=200,
+        pattern=r"^[^+#\x00]*$",
+        description="Command topic of a light that takes JSON, as of zigbee2mqtt; empty: none.",
+        examples=["zigbee2mqtt/bedroom lamp/set"],
+    )
+    brightness: int = Field(254, ge=1, le=255, description="What the light takes as full brightness.")
+    off_after_stop: bool = Field(False, description="Switch the light off when the alarm is stopped.")
+
+
+class SleepSettings(Settings):
+    """The whole file."""
+
+    zone: str = Field(
+        "",
+        max_length=64,
+        description="Time zone of nights, as Europe/Berlin; empty: the machine's. The alarm clock has its own setting.",
+    )
+    camera: CameraSettings = table(CameraSettings, description="The camera that looks at the bed.")
+    microphone: MicrophoneSettings = table(MicrophoneSettings, description="The microphone.")
+    environment: EnvironmentSettings = table(EnvironmentSettings, description="Sensors of the kernel (IIO).")
+    clock: ClockSettings = table(ClockSettings, description="The alarm clock.")
+    store: StoreSettings = table(StoreSettings, description="The night database.")
+    web: SleepWebSettings = table(SleepWebSettings, description="The page.")
+    mqtt: MqttSettings = table(MqttSettings, description="MQTT, with discovery by Home Assistant.")
+    sunrise: SunriseSettings = table(SunriseSettings, description="A lamp over MQTT for the sunrise.")
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone:
+            try:
+                ZoneInfo(zone)
+            except (KeyError, ValueError, OSError):
+                raise ValueError('zone must be the name of a time zone like "Europe/Berlin"') from None
+        return zone

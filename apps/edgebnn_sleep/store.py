@@ -30,7 +30,8 @@ MIGRATIONS: tuple[str, ...] = (
         pressure_hpa REAL, co2_ppm REAL, p_wake REAL, asleep INTEGER, restless INTEGER, stage INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE events (
-        id INTEGER PRIMARY KEY, time_s REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL
+        id INTEGER PRIMARY KEY, time_s REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+        deadline_s REAL
     ) STRICT;
     CREATE INDEX events_time ON events (time_s);
     """,
@@ -42,17 +43,19 @@ WAITING = 8640
 RETRY_S = 300.0
 """How often a disk that refused is tried again."""
 PAGE_LIMIT = 20_000
+MOST_EVENTS = 200_000
 DAMAGED = ("malformed", "not a database", "encrypted")
 """What SQLite says of a file that is damaged, as opposed to a disk that is full or a folder that is read-only."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A line of the night's log."""
+    """A line of the night's log; of an alarm's ring with its deadline."""
 
     time_s: float
     kind: str
     text: str
+    deadline_s: float | None = None
 
 
 class Store:
@@ -108,7 +111,7 @@ class Store:
                     connection.executemany(_INSERT.format("IGNORE"), map(astuple, epochs))
                     added = connection.total_changes - before
                     connection.executemany(
-                        "INSERT INTO events (time_s, kind, text) SELECT ?1, ?2, ?3 WHERE NOT EXISTS"
+                        "INSERT INTO events (time_s, kind, text, deadline_s) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
                         " (SELECT 1 FROM events WHERE time_s = ?1 AND kind = ?2 AND text = ?3)",
                         map(astuple, events),
                     )
@@ -143,8 +146,9 @@ class Store:
         """Lines of the log within [since, until), by time."""
         with self._lock:
             rows = self._read(
-                "SELECT time_s, kind, text FROM events WHERE time_s >= ? AND time_s < ? ORDER BY time_s, id LIMIT ?",
-                (since_s, until_s, PAGE_LIMIT),
+                "SELECT time_s, kind, text, deadline_s FROM events"
+                " WHERE time_s >= ? AND time_s < ? ORDER BY time_s, id LIMIT ?",
+                (since_s, until_s, MOST_EVENTS),
             )
             found = [Event(*row) for row in rows]
             found += [event for event in self._events if since_s <= event.time_s < until_s]
@@ -157,10 +161,9 @@ class Store:
             starts += [s for row in self._read("SELECT min(start_s), max(start_s) FROM epochs", ()) for s in row if s]
         return (min(starts), max(starts)) if starts else None
 
-    def all_epochs(self) -> Iterator[Epoch]:
-        """Every epoch by time, read in portions so that no more than one portion is in memory."""
+    def all_epochs(self, since_s: float = 0.0) -> Iterator[Epoch]:
+        """Every epoch from `since_s` on by time, read in portions so that no more than one is in memory."""
         span = self.first_and_last_s()
-        since_s = span[0] if span else 0
         while span and since_s <= span[1]:
             portion = self.epochs(since_s, span[1] + 1)[:PAGE_LIMIT]
             if not portion:
@@ -233,7 +236,8 @@ class Store:
             with self._connection as connection:
                 connection.executemany(_INSERT.format("REPLACE"), map(astuple, self._epochs))
                 connection.executemany(
-                    "INSERT INTO events (time_s, kind, text) VALUES (?, ?, ?)", map(astuple, self._events)
+                    "INSERT INTO events (time_s, kind, text, deadline_s) VALUES (?, ?, ?, ?)",
+                    map(astuple, self._events),
                 )
         except sqlite3.DatabaseError as error:
             self._tried_s = self._monotonic()
@@ -289,6 +293,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         # A power cut may cost the last epochs, never the database; and it spares the SD card an fsync per epoch.
         connection.execute("PRAGMA synchronous = NORMAL")
+        # The journal is folded into the file every quarter of a megabyte instead of every four.
+        connection.execute("PRAGMA wal_autocheckpoint = 64")
+        connection.execute("PRAGMA journal_size_limit = 262144")
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(f"malformed: {found}")

@@ -96,15 +96,22 @@ def test_a_sleeper_whose_partner_leaves_still_breathes():
 
 def test_nothing_for_half_an_hour_is_an_empty_bed():
     presence = Presence()
-    watch(presence, *[still()] * int(EMPTY_S))
+    now_s = watch(presence, *[still()] * int(2 * EMPTY_S))
+    assert presence.state == "unknown", "nobody looked for breathing"
+    presence = Presence()
+    watch(presence, still())
+    presence.breathless(EMPTY_S - 1)
     assert presence.state == "unknown"
-    watch(presence, *[still()] * 2, start_s=EMPTY_S)
+    presence.breathless(EMPTY_S)
     assert presence.state == "out_of_bed"
+    assert presence.out_for_s(now_s) == now_s
 
 
 def test_a_twitch_in_an_empty_bed_is_nobody():
     presence = Presence()
-    now_s = watch(presence, *[still()] * int(EMPTY_S + 2))
+    watch(presence, still())
+    presence.breathless(EMPTY_S)
+    now_s = EMPTY_S
     watch(presence, inside(), *[still()] * 10, start_s=now_s)
     assert presence.state == "out_of_bed"
 

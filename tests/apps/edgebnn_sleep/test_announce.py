@@ -1,0 +1,76 @@
+"""MQTT with a real broker: what Home Assistant hears, and what it may ask of the real clock."""
+
+from __future__ import annotations
+
+import json
+
+from tests.apps.edgebnn_sleep.conftest import House, until
+
+
+def start(house: House, port: int, **tables):
+    mqtt = {"host": "127.0.0.1", "port": port, "node": "test"}
+    return house.start(house.settings(mqtt=mqtt, **tables))
+
+
+def topic(key: str, what: str = "state") -> str:
+    return f"edgebnn/test/sleep/{key}/{what}"
+
+
+def test_the_clock_in_home_assistant(house, broker, peer):
+    start(house, broker.port)
+    until(lambda: peer.latest.get("edgebnn/test/sleep/availability") == "online", "going online")
+    assert peer.latest["homeassistant/binary_sensor/edgebnn_test_sleep/ringing/config"]
+    house.set_alarm(name="Up")
+    until(lambda: peer.latest.get(topic("next_alarm")) == "2026-11-23T21:40:00+00:00", "the next alarm")
+    assert json.loads(peer.latest[topic("next_alarm", "attributes")])["name"] == "Up"
+    assert peer.latest[topic("ringing")] == "OFF"
+    house.pass_time(600)
+    until(lambda: peer.latest[topic("ringing")] == "ON", "ringing")
+    peer.say(topic("snooze", "set"), "PRESS")
+    until(lambda: not house.ringing(), "snoozing")
+    until(lambda: peer.latest[topic("ringing")] == "OFF", "quiet")
+    house.pass_time(600)
+    until(lambda: peer.latest[topic("ringing")] == "ON", "ringing again")
+    peer.say(topic("stop", "set"), "PRESS")
+    until(lambda: peer.latest[topic("ringing")] == "OFF", "quiet again")
+    texts = [(event.kind, event.text) for event in house.service.store.events(0, 1e12)]
+    until(lambda: any(e.kind == "stopped" for e in house.service.store.events(0, 1e12)), f"a log of it: {texts}")
+    assert any("mqtt" in e.text for e in house.service.store.events(0, 1e12) if e.kind == "stopped")
+
+
+def test_skip_by_mqtt(house, broker, peer):
+    start(house, broker.port)
+    house.set_alarm()
+    until(lambda: peer.latest.get(topic("next_alarm"), "").startswith("2026-11-23"), "the next alarm")
+    peer.say(topic("skip_next", "set"), "PRESS")
+    until(lambda: peer.latest[topic("next_alarm")].startswith("2026-11-24"), "a skip")
+
+
+def test_what_the_clock_refuses_stands_in_the_log(house, broker, peer):
+    start(house, broker.port)
+    peer.say(topic("snooze", "set"), "PRESS")
+    until(lambda: any(e.kind == "mqtt" for e in house.service.store.events(0, 1e12)), "a line in the log")
+
+
+def test_a_clock_that_is_away_is_a_problem(house, broker, peer):
+    start(house, broker.port)
+    until(lambda: peer.latest.get(topic("alarm_problem")) == "OFF", "no problem")
+    house.stop_clock()
+    until(lambda: peer.latest[topic("alarm_problem")] == "ON", "a problem")
+    assert "alarm clock" in json.loads(peer.latest[topic("alarm_problem", "attributes")])["problems"][0]
+    assert peer.latest[topic("ringing")] == "None"
+    house.start_clock()
+    until(lambda: peer.latest[topic("alarm_problem")] == "OFF", "the end of it")
+
+
+def test_sunrise_by_mqtt(house, broker, peer):
+    start(house, broker.port, sunrise={"topic": "lamp/set", "off_after_stop": True})
+    house.set_alarm(sunrise_min=5)
+    house.pass_time(620, speed=120)
+    until(house.ringing, "ringing")
+    levels = [json.loads(payload) for name, payload in peer.all if name == "lamp/set"]
+    until(lambda: json.loads(peer.latest["lamp/set"]).get("brightness") == 254, "full light")
+    rising = [level["brightness"] for level in levels]
+    assert rising == sorted(rising) and len(rising) > 3
+    peer.say(topic("stop", "set"), "PRESS")
+    until(lambda: json.loads(peer.latest["lamp/set"]) == {"state": "OFF"}, "light out")
