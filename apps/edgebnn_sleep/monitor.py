@@ -17,7 +17,7 @@ from edgebnn_sleep.hints import Hint, HintSender
 from edgebnn_sleep.motion import MotionMeter, thumbnail
 from edgebnn_sleep.nights import night_of, state_of
 from edgebnn_sleep.presence import RHYTHM_FOUND, Presence, Rhythm
-from edgebnn_sleep.scoring import Score, Scorer
+from edgebnn_sleep.scoring import NightScorer, Score
 from edgebnn_sleep.sound import Microphone
 from edgebnn_sleep.store import Event, Store
 from edgebnn_sleep.timekeeping import Time
@@ -30,7 +30,7 @@ CAMERA_BLOCKED_S = 10.0
 """A capture thread silent for longer is blocked: the watchdog is not fed, systemd starts the service anew."""
 STEP_S = 2.0
 """Wall time that leaps by more than this against the monotonic clock was set."""
-NIGHT_ENDS_IN_A_GAP_S = 4 * 3600.0
+AWAY_S, GAP_S = 3600.0, 4 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Monitor:
         *,
         time: Time,
         store: Store,
-        make_scorer: Callable[[], Scorer],
+        scorer: NightScorer,
         hints: HintSender,
         environment: Environment,
         camera: Camera | None = None,
@@ -67,17 +67,16 @@ class Monitor:
         keep_days: int = 730,
         on_epoch: Callable[[Epoch, Live], None] = lambda epoch, live: None,
     ) -> None:
-        """`make_scorer` is called for each night, `on_epoch` in the loop after each epoch.
+        """`on_epoch` is called in the loop after each epoch.
 
         Of a faster camera only `fps` frames a second are looked at: between nearer ones too little moves.
         """
         self._time, self._store, self._hints = time, store, hints
         self._camera, self._microphone, self._environment = camera, microphone, environment
-        self._make_scorer = make_scorer
+        self._scorer = scorer
         self._notifier = notifier or Notifier(environ={})
         self._meter = MotionMeter(bed=bed)
         self._presence, self._rhythm = Presence(), Rhythm()
-        self._scorer = make_scorer()
         self._score: Score | None = None
         self._keep_days = keep_days
         self._least_ns = round(0.75e9 / fps)
@@ -92,6 +91,7 @@ class Monitor:
         self._offset_s = time.offset_s()
         self._night = night_of(time.now_s(), time.zone())
         self._last_epoch_s = time.now_s()
+        self._in_bed_s: float | None = None
         self._cpu_s = process_time()
         self.epoch_cpu_s = 0.0
         """Seconds of CPU that the whole process took during the last epoch."""
@@ -162,7 +162,7 @@ class Monitor:
             self._rhythm.forget()
             what = {"camera_lost": "camera lost", "stuck": "camera stuck", "ended": "the film has ended"}[status.state]
             self.note("camera", f"{what}: {status.reason}" if status.reason else what)
-            self._hint(ring=False, reason="")
+            self._hint(reason="")
         elif status.state == "streaming" and before in ("camera_lost", "stuck"):
             self.note("camera", "camera is back")
         self.live = replace(self.live, camera=status.state, camera_problem=status.reason)
@@ -202,27 +202,31 @@ class Monitor:
         self.live = replace(
             self.live, state=state, since_s=since_s, breathing=breathing, epoch=epoch, p_wake=epoch.p_wake
         )
-        # Somebody who is up is awake; whether that matters is the clock's affair.
+        # Who is up needs no early ring; whether there is a late one is the clock's affair.
         self._hint(
-            ring=self._score is not None and self._score.ring and self._presence.state != "out_of_bed",
-            reason=self._score.reason if self._score is not None else "",
+            reason=self._score.reason if self._score is not None and self._presence.state != "out_of_bed" else ""
         )
         cpu_s = process_time()
         self.epoch_cpu_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
         self._on_epoch(epoch, self.live)
 
     def _begin_night_if_due(self) -> None:
-        night = night_of(self._time.now_s(), self._time.zone())
-        if night == self._night and self._time.now_s() - self._last_epoch_s < NIGHT_ENDS_IN_A_GAP_S:
-            return
+        """What is usual in a night is learnt anew after a day, a gap, or an hour in which nobody lay in the bed."""
+        now_s = self._time.now_s()
+        night = night_of(now_s, self._time.zone())
+        in_bed = self._presence.state == "in_bed"
+        returned = in_bed and self._in_bed_s is not None and now_s - self._in_bed_s > AWAY_S
+        if in_bed:
+            self._in_bed_s = now_s
         if night != self._night:
-            deleted = self._store.forget_before(self._time.now_s() - self._keep_days * 86_400)
+            deleted = self._store.forget_before(now_s - self._keep_days * 86_400)
             if deleted:
                 log.info("%d epochs older than %d days were deleted", deleted, self._keep_days)
+        if night != self._night or now_s - self._last_epoch_s >= GAP_S or returned:
+            self._scorer.begin()
         self._night = night
-        self._scorer = self._make_scorer()
 
-    def _hint(self, *, ring: bool, reason: str) -> None:
+    def _hint(self, *, reason: str) -> None:
         alive = self._camera is not None and self._camera.status.state == "streaming"
         status = "ok"
         if self._camera is None:
@@ -235,4 +239,4 @@ class Monitor:
         elif self._score is None:
             status = "the camera has not seen enough yet"
         out = {"in_bed": False, "out_of_bed": True}.get(self._presence.state)
-        self._hints.offer(Hint(ring and alive, reason[:200], status[:200], out if alive else None, alive))
+        self._hints.offer(Hint(bool(reason) and alive, reason[:200], status[:200], out if alive else None, alive))

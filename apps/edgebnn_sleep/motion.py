@@ -21,6 +21,8 @@ WIDTH = 80
 """Of the thumbnail, pixels."""
 MOVED = 4.5
 """A pixel has moved when its change exceeds this many standard deviations of its noise."""
+LEAST_AREA = 0.0025
+"""Share of the bed; noise now and then moves a few neighbouring pixels, and breathing the edge of a blanket."""
 LEAST_NOISE = 0.25
 """Grey levels; a camera that averages its noise away still rounds to whole levels."""
 LEAST_CONTRAST = 8.0
@@ -115,9 +117,10 @@ class MotionMeter:
         low, high = np.percentile(grey, (10, 90))
         contrast = max(LEAST_CONTRAST, float(high - low))
         inside, outside = self._inside, ~self._inside
+        area = float(moved[inside].mean())
         return Motion(
-            energy=float(excess[inside].mean()) * noise / contrast * 1000,
-            area=float(moved[inside].mean()),
+            energy=float(excess[inside].mean()) * noise / contrast * 1000 if area >= LEAST_AREA else 0.0,
+            area=area,
             outside=float(moved[outside].mean()) if outside.any() else 0.0,
             noise=noise,
             light_changed=False,

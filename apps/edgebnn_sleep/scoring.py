@@ -1,60 +1,131 @@
-"""Awake or asleep, epoch by epoch, and whether now is a good moment to ring; never from later epochs."""
+"""Awake, restless or asleep, epoch by epoch, and whether now is a good moment to ring; never from later epochs."""
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+
+from edgebnn.errors import EdgebnnError, InputError
+from edgebnn.evaluation.sleep.baselines import cole_kripke
+from edgebnn.evaluation.sleep.rules import COLE_KRIPKE_COUNTS, RULES
+from edgebnn.runtime.sleep_features import NAMES, SleepFeatures
+from edgebnn.runtime.sleep_scorer import SleepScore, SleepScorer
+
+log = logging.getLogger("edgebnn.sleep")
+
+UNSCORED = -1
+_MOVING, _SIZE, _EXCESS = NAMES.index("moving"), NAMES.index("size"), NAMES.index("excess")
 
 
 @dataclass(frozen=True)
 class Score:
-    """What is made of an epoch. `ring`: the sleeper seems awake enough now; `reason` says why, for the night's log."""
+    """What is made of an epoch; `reason` says why an alarm may ring now, empty when it should not."""
 
     p_wake: float
     asleep: bool
     restless: bool
     stage: int
-    ring: bool
     reason: str
 
 
 class Scorer(Protocol):
-    """Scores the epochs of one night in order."""
+    """The network, or what stands in for it."""
 
-    def add(self, time_s: float, activity: float | None) -> Score | None:
-        """The score of the epoch at `time_s`; None when it cannot be scored."""
+    def begin(self) -> None:
+        """A new night begins with the next epoch."""
+
+    def add(self, time_s: float, activity: float | None) -> SleepScore:
+        """The score of the epoch at `time_s`; InputError unless time goes on."""
 
 
-class MotionRule:
-    """The plain rule: movement in the last epoch is waking, ten still minutes are sleep. Scale: what moves at all."""
+class MovementScorer:
+    """Without a network: awake by the formula of Cole and Kripke on this night's own scale, and no stages."""
 
     def __init__(self) -> None:
-        """Awake."""
-        self._positive: deque[float] = deque(maxlen=960)
-        self._levels: deque[float] = deque(maxlen=20)
+        """A night begins."""
+        self.begin()
+
+    def begin(self) -> None:
+        """See Scorer."""
+        self._features = SleepFeatures()
+        self._counts: deque[float] = deque([0.0] * 10, maxlen=10)
+        self._last_s = -math.inf
+
+    def add(self, time_s: float, activity: float | None) -> SleepScore:
+        """See Scorer."""
+        if time_s <= self._last_s:
+            raise InputError(
+                f"expected an epoch after {self._last_s:g} s, got one at {time_s:g} s: begin() a new night"
+            )
+        self._last_s = time_s
+        row = self._features.add(activity)
+        relative = float(np.expm1(3 * row[_EXCESS]))
+        self._counts.append(relative * COLE_KRIPKE_COUNTS)
+        index = float(cole_kripke(np.array(self._counts), causal=True)[-1])
+        # The formula has a threshold, no probability; this one passes one half there.
+        p_wake = index / (1 + index)
+        asleep, moving = index < 1, bool(row[_MOVING])
+        return SleepScore(
+            time_s=time_s, p_wake=p_wake, p_light=p_wake, asleep=asleep, restless=asleep and moving, stage=UNSCORED,
+            moving=moving, size=float(row[_SIZE]), relative=relative,
+        )  # fmt: skip
+
+
+class NightScorer:
+    """Scores nights one after the other and applies a ring rule; a network that fails is replaced, and it is said."""
+
+    def __init__(
+        self,
+        *,
+        rule: str = "motion",
+        window_left: Callable[[], float] = lambda: 1.0,
+        make_network: Callable[[], Scorer] = SleepScorer,
+    ) -> None:
+        """`rule`: one of RULES. `window_left()`: 1 when a wake window opens, 0 at its deadline."""
+        self._rule_name, self._window_left = rule, window_left
+        self.problem = ""
+        """Why the network is not used, one sentence; empty while it is."""
+        self._scorer: Scorer
+        try:
+            self._scorer = make_network()
+        except EdgebnnError as error:
+            self._scorer = self._do_without(error)
+        self.begin()
+
+    def begin(self) -> None:
+        """A new night begins with the next epoch."""
+        self._scorer.begin()
+        self._rule = RULES[self._rule_name]()
         self._awake_epochs = 0
 
     def add(self, time_s: float, activity: float | None) -> Score | None:
-        """See Scorer."""
+        """The score of an epoch; None for one in which nothing was seen. A clock that was set back begins anew."""
+        try:
+            score = self._scorer.add(time_s, activity)
+        except InputError:
+            self.begin()
+            score = self._scorer.add(time_s, activity)
+        except Exception as error:  # whatever the runtime raises: the night goes on without the network
+            self._scorer = self._do_without(error)
+            score = self._scorer.add(time_s, activity)
         if activity is None:
-            self._levels.clear()
             return None
-        if activity > 0:
-            self._positive.append(activity)
-        ordered = sorted(self._positive)
-        usual = ordered[len(ordered) // 2] if ordered else 1.0
-        level = activity / usual if usual > 0 else 0.0
-        self._levels.append(level)
-        recent = sum(self._levels) / self._levels.maxlen if self._levels.maxlen else 0.0
-        asleep = len(self._levels) == self._levels.maxlen and recent < 0.35 and level < 3
-        moving = level >= 1
-        self._awake_epochs = self._awake_epochs + 1 if moving else 0
-        p_wake = min(0.95, 0.05 + 0.5 * recent + (0.3 if moving else 0.0))
-        reason = f"movement in the last {self._awake_epochs} epochs" if self._awake_epochs > 1 else "movement"
-        return Score(p_wake, asleep, asleep and level > 0, -1, moving, reason)
+        self._rule.add(score)
+        self._awake_epochs = 0 if score.asleep else self._awake_epochs + 1
+        reason = self._rule.reason(self._window_left()) or ""
+        if reason and not score.asleep:
+            reason += f", awake {self._awake_epochs} epoch{'s' if self._awake_epochs > 1 else ''}"
+        elif reason:
+            reason += f" in {'restless ' if score.restless else ''}sleep"
+        return Score(score.p_wake, score.asleep, score.restless, score.stage, reason)
 
-
-def make_scorer(rule: str) -> Scorer:
-    """A scorer of one night by the name of a ring rule."""
-    return MotionRule()
+    def _do_without(self, error: Exception) -> MovementScorer:
+        self.problem = f"the sleep network cannot be used, movement alone tells awake from asleep ({error})"
+        log.error("%s", self.problem)
+        return MovementScorer()

@@ -29,7 +29,7 @@ from edgebnn_sleep.epochs import Epoch
 from edgebnn_sleep.hints import HintSender
 from edgebnn_sleep.journal import Journal
 from edgebnn_sleep.monitor import Live, Monitor
-from edgebnn_sleep.scoring import make_scorer
+from edgebnn_sleep.scoring import NightScorer
 from edgebnn_sleep.settings import SleepSettings
 from edgebnn_sleep.sound import Microphone, OpenStream, open_sound_card
 from edgebnn_sleep.store import Store
@@ -87,10 +87,11 @@ class Service:
         self.microphone = (
             None if open_microphone is None else Microphone(open_microphone, offset_db=settings.microphone.offset_db)
         )
+        self.scorer = NightScorer(rule=settings.clock.rule, window_left=self._window_left)
         self.monitor = Monitor(
             time=self.time,
             store=self.store,
-            make_scorer=lambda: make_scorer(settings.clock.rule),
+            scorer=self.scorer,
             hints=self.hints,
             environment=Environment(
                 settings.environment.root,
@@ -198,6 +199,15 @@ class Service:
 
     # What the parts tell each other
 
+    def _window_left(self) -> float:
+        """Of the wake window that is open, what is left, 1 to 0; 1 while none is."""
+        status = self.watch.status
+        following = status["next"] if status is not None else None
+        if not following or following["deadline_s"] <= following["window_start_s"]:
+            return 1.0
+        left_s = following["deadline_s"] - self.time.now_s()
+        return float(min(1.0, max(0.0, left_s / (following["deadline_s"] - following["window_start_s"]))))
+
     def _on_epoch(self, epoch: Epoch, live: Live) -> None:
         self.announcer.night(live)
 
@@ -233,6 +243,8 @@ class Service:
         found = [f"hints do not reach the alarm clock ({self.hints.problem})"] if self.hints.problem else []
         if self.watch.status is None:
             found = []  # said already
+        if self.scorer.problem:
+            found.append(self.scorer.problem)
         if self.microphone is not None and self.microphone.problem:
             found.append(self.microphone.problem)
         if self.announcer.home.problem:

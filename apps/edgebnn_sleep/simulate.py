@@ -72,10 +72,13 @@ class Sleeper:
 class Bed:
     """A source of frames: a body on a blanket in infrared light, with noise; it moves as the sleeper does."""
 
-    live, paced = True, True
+    live = paced = True
 
-    def __init__(self, sleeper: Sleeper, time: SimulatedTime, *, seed: int = 0, blackout: range = range(0)) -> None:
+    def __init__(
+        self, sleeper: Sleeper, time: SimulatedTime, *, seed: int = 0, fps: float = FPS, blackout: range = range(0)
+    ) -> None:
         """`blackout`: Unix times between which the camera is unplugged."""
+        self._fps = fps
         self.name = "simulated bed"
         self._sleeper, self._time, self._blackout = sleeper, time, blackout
         self._random = np.random.default_rng(seed)
@@ -99,11 +102,8 @@ class Bed:
         place = np.zeros(2)
         energy = 0.0
         while True:
-            due_s += 1 / FPS
-            wait_s = (due_s - self._time.monotonic_s()) / self._time.speed
-            if wait_s > 0:
-                machine_time.sleep(wait_s)
-            else:
+            due_s += 1 / self._fps
+            if not self._time.wait_until(due_s):
                 due_s = self._time.monotonic_s()  # a slow machine gets fewer frames, not late ones
             now_s = self._time.now_s()
             if int(now_s) in self._blackout:
@@ -119,7 +119,7 @@ class Bed:
             sequence += 1
 
     def _draw(self, place: npt.NDArray[np.float64], now_s: float) -> npt.NDArray[np.uint8]:
-        breath = 0.35 * math.sin(2 * math.pi * 0.23 * now_s)
+        breath = 0.12 * math.sin(2 * math.pi * 0.23 * now_s)
         body = _shifted(self._body, place[0] + breath, place[1])
         top, left = self._random.integers(0, (HEIGHT, WIDTH))
         noise = self._noise[self._random.integers(16), top : top + HEIGHT, left : left + WIDTH]

@@ -109,6 +109,13 @@ class SimulatedTime:
         real_s, passed_s, speed = self._course
         return passed_s + (time.clock_gettime(time.CLOCK_BOOTTIME) - real_s) * speed
 
+    def wait_until(self, monotonic_s: float) -> bool:
+        """Sleep until then; False when it is then already."""
+        wait_s = (monotonic_s - self.monotonic_s()) / self.speed
+        if wait_s > 0:
+            time.sleep(wait_s)
+        return wait_s > 0
+
     def offset_s(self) -> float:
         """Nobody sets this clock."""
         return self._start_s
