@@ -90,7 +90,7 @@ class Pipeline:
         away: Callable[[list[Event]], None] = lambda events: None,
         clock: Clock | None = None,
     ) -> None:
-        """`away` gets the events when everybody is taken to have left because the camera is away."""
+        """`away` gets the events, perhaps none, when the camera is away so long that nobody knows who is there."""
         self.settings = settings
         """May be replaced at any time; of those that are not LIVE the first ones hold."""
         self.camera, self.detector = camera, detector
@@ -210,8 +210,7 @@ class Pipeline:
                 self._present = False
                 nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
                 self._tracker.update(nothing, now_ns)
-                if events := self._presence.clear(now_ns):
-                    self._away(events)
+                self._away(self._presence.clear(now_ns))
         if status.state == "ended":  # no frame will be waited for
             self._stopping.wait(TURN_S)
         return self.camera.silence_s <= SILENT_S

@@ -54,6 +54,7 @@ class Service:
         self._live, self._notifier = live, notifier or Notifier()
         self._stop = threading.Event()
         self._failed: BaseException | None = None
+        self._known = False
         self.events: deque[tuple[Event, datetime]] = deque(maxlen=KEPT_EVENTS)
         """The last events, with the wall-clock time for people."""
         camera = settings.camera
@@ -66,7 +67,7 @@ class Service:
             settings,
             notifier=self._notifier,
             listeners=[self._on_result],
-            away=self._on_events,
+            away=self._on_away,
         )
         kept = settings.snapshots
         self.snapshots = Snapshots(state / "snapshots", Retention(kept.keep_days, kept.max_mb, kept.min_free_mb))
@@ -187,10 +188,10 @@ class Service:
     def _on_result(self, result: Result) -> None:
         settings = self._live.current
         self._measures.count(result)
-        if result.number == 1:
+        self._tell(result.events)
+        if not self._known:
+            self._known = True
             announce_presence(self.home, result.count)
-        if result.events:
-            self._tell(result.events)
         if self._lines is not None and settings.json_lines == "frames":
             self._lines.put(frame_line(result))
         if settings.snapshots.enabled:
@@ -201,11 +202,12 @@ class Service:
                     self.snapshots.put(image, event.id)
         self.page.show(result)
 
-    def _on_events(self, events: Sequence[Event]) -> None:
-        """Everybody has left because the camera is away: who is there is unknown."""
+    def _on_away(self, events: Sequence[Event]) -> None:
+        """The camera is away: who was there has left, who is there is unknown."""
         for event in events:
             self._measures.count_event(event)
         self._tell(events)
+        self._known = False
         announce_presence(self.home, None)
 
     def _tell(self, events: Sequence[Event]) -> None:

@@ -110,14 +110,14 @@ class Bench:
         self.detector = FakeDetector()
         self.notifier = FakeNotifier()
         self.results: list[Result] = []
-        self.away: list[Event] = []
+        self.away: list[list[Event]] = []
         self.pipeline = Pipeline(
             self.camera,
             self.detector,
             FaceSettings.model_validate(settings),
             notifier=self.notifier,
             listeners=[self.results.append],
-            away=self.away.extend,
+            away=self.away.append,
             clock=self.clock,
         )
         self.number = 0
@@ -276,11 +276,20 @@ def test_without_a_camera_everybody_has_left_after_a_while_and_the_watchdog_is_f
         bench.camera.silent_since_ns = bench.clock.now_ns()  # it declares, again and again
         bench.turn()
         assert bool(bench.away) == (turn >= 2)
-    assert [(e.kind, e.count) for e in bench.away] == [("leave", 1), ("count", 0)]
+    assert [[(e.kind, e.count) for e in events] for events in bench.away] == [[("leave", 1), ("count", 0)]]
     assert bench.notifier.fed == fed + 100
     bench.camera.declare("streaming")
     ids = [r.tracks.ids.tolist() for r in (bench.take() for _ in range(3)) if r]
     assert ids[-1] == [2]  # somebody else, as far as we know
+
+
+def test_that_nobody_was_there_is_unknown_too_once_the_camera_is_away() -> None:
+    bench = Bench(presence={"leave_after_s": 3})
+    bench.take()
+    bench.camera.declare("camera_lost")
+    for _ in range(10):
+        bench.turn()
+    assert bench.away == [[]]
 
 
 def test_a_moment_without_a_camera_changes_nothing() -> None:

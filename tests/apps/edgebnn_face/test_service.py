@@ -177,6 +177,13 @@ def test_a_stuck_camera_is_reported(tmp_path: Path) -> None:
         assert face.stop() == 0
 
 
+def test_it_stops_while_the_camera_hangs(tmp_path: Path) -> None:
+    with running(tmp_path, config(f"synthetic:?{LITTLE}&fps=0&hang_after=10")) as face:
+        until(lambda: face.metric("frames_total") >= 8, face)
+        assert face.stop() == 0
+    assert "the camera does not answer: left behind" in face.text and "stopped after" in face.text
+
+
 def test_bad_frames_are_left_out(tmp_path: Path) -> None:
     with running(tmp_path, config(f"synthetic:?{LITTLE}&fps=60&bad_every=3&bad=size")) as face:
         until(lambda: face.metric("frames_total") > 15, face)
