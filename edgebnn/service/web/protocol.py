@@ -1,7 +1,7 @@
 """One connection of the server, with deadlines that uvicorn itself does not have.
 
 A client that sends its request head too slowly, or does not read what it asked for, is cut off; when the house is
-full, the one that has been sending its head for longest makes place.
+full, the one that has had no request at work for longest makes place.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 logger = logging.getLogger("edgebnn.web")
@@ -23,7 +22,7 @@ def make_protocol(
     *, most: int, head_s: float = HEAD_DEADLINE_S, write_s: float = WRITE_DEADLINE_S
 ) -> type[H11Protocol]:
     """A protocol class for uvicorn. most: connections. head_s: for a request head. write_s: for a full send buffer."""
-    waiting: dict[Deadlines, None] = {}  # connections without a complete request head, the oldest first
+    waiting: dict[Deadlines, None] = {}  # connections that have no request at work, the oldest first
 
     class Deadlines(H11Protocol):
         """uvicorn's HTTP/1.1 with two timers."""
@@ -70,14 +69,15 @@ def make_protocol(
             self.transport.abort()
 
         def _time_head(self) -> None:
-            """Run the timer while a request head is awaited: from the connection or the first byte after a response."""
-            idle = self.conn.their_state is h11.IDLE
+            """Run the timer while a request is awaited: from the connection or the first byte after a response."""
+            answered = self.cycle is None or self.cycle.response_complete
             kept_alive = self.timeout_keep_alive_task is not None  # uvicorn's own timer runs until the next byte
-            if not idle or kept_alive:
+            if not answered or kept_alive:
                 self._stop_head()
             elif self.head_timer is None:
-                waiting[self] = None
                 self.head_timer = self.loop.call_later(head_s, self.cut_off, "its request takes too long")
+            if answered:
+                waiting.setdefault(self)
 
         def _stop_head(self) -> None:
             waiting.pop(self, None)

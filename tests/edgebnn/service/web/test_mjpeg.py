@@ -18,7 +18,7 @@ PART = re.compile(rb"Content-Type: image/jpeg\r\nContent-Length: (\d+)\r\n\r\n(.
 
 
 @pytest.fixture
-def watch(request: pytest.FixtureRequest) -> Iterator[Callable[[Site], socket.socket]]:
+def watch() -> Iterator[Callable[[Site], socket.socket]]:
     """`watch(site)`: a socket that has asked for the stream and got the head of the answer."""
     opened: list[socket.socket] = []
 

@@ -51,7 +51,7 @@ def dribble(client: socket.socket, text: bytes) -> float:
     for byte in text:
         try:
             client.sendall(bytes([byte]))
-            if client.recv(1000) == b"":
+            if client.recv(10_000) == b"":
                 break
         except TimeoutError:
             continue
@@ -147,6 +147,22 @@ def test_slow_loris_does_not_keep_others_out(connect: Callable[[], socket.socket
         except (ConnectionResetError, BrokenPipeError):
             continue  # it had to make place already
     assert site.browser().get("/live").status_code == 200
+
+
+def test_idle_connections_make_place(connect: Callable[[], socket.socket], site: Site) -> None:
+    for _ in range(10):
+        client = connect()
+        client.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 200")
+    assert site.browser().get("/live").status_code == 200
+
+
+def test_a_body_that_nobody_wants_has_a_deadline(connect: Callable[[], socket.socket]) -> None:
+    """A GET is answered before its body has come; the rest cannot come for ever."""
+    client = connect()
+    client.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+    assert client.recv(10_000).startswith(b"HTTP/1.1 200")
+    assert dribble(client, 1000 * b"a") > 0
 
 
 def test_a_full_house_turns_away(connect: Callable[[], socket.socket], site: Site) -> None:
