@@ -10,7 +10,7 @@ make_machine_root() {
   ! grep -q " $root/" /proc/mounts || die "something is mounted below $root: unmount it"
   rm -rf --one-file-system "$root"
   mkdir -p "$machine"
-  mmdebstrap --quiet --mode=root --variant=essential --include=systemd,systemd-sysv,dbus,procps \
+  mmdebstrap --quiet --mode=root --variant=minbase --include=systemd,systemd-sysv,dbus,procps \
     --include=python3,python3-venv,mosquitto,mosquitto-clients,alsa-utils,libportaudio2 \
     --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
