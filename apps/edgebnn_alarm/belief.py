@@ -1,7 +1,7 @@
 """What the clock believes the time to be, from the kernel's clock and what it remembers: pure.
 
 A Raspberry Pi without a battery-backed clock boots with a wrong one. Time never runs backwards over a power loss, so
-max(saved time, kernel clock) is a lower bound: an alarm on it may be late, never early.
+max(saved time + time since boot, kernel clock) is a lower bound: an alarm on it may be late, never early.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def believe(reading: Reading, memory: Memory | None) -> tuple[Belief, Memory]:
         if memory is None:
             verified = reading.battery
         elif not same_boot:
-            offset_s = max(0.0, memory.utc_s - reading.kernel_s)
+            offset_s = max(0.0, memory.utc_s + reading.boot_s - reading.kernel_s)
             verified = reading.battery and offset_s == 0
         else:
             verified = memory.verified

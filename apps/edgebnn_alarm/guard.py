@@ -23,7 +23,7 @@ from edgebnn_alarm.rows import Contents
 from edgebnn_alarm.server import Server
 from edgebnn_alarm.settings import Settings
 from edgebnn_alarm.sounds import AT_ONCE
-from edgebnn_alarm.speaker import Speaker
+from edgebnn_alarm.speaker import Player
 from edgebnn_alarm.store import read_only_contents
 from edgebnn_alarm.wall_time import hh_mm, local
 
@@ -38,13 +38,14 @@ class Guard:
     """One run: look, and ring if something is overdue."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, speaker: Speaker, *, sleep: Callable[[float], None] = time.sleep
+        self, settings: Settings, clock: Clock, speaker: Player, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         """Nothing happens yet."""
         self._settings, self._clock, self._speaker, self._sleep = settings, clock, speaker, sleep
         self._memory = GuardMemory(settings.state_dir)
         self._unwritten: list[Entry] = []
         self._stopped = False
+        self._said: set[str] = set()
 
     def overdue(self) -> tuple[Belief, list[Occurrence]]:
         """What is so long past its deadline, within the grace, and undecided by clock and guard.
@@ -101,7 +102,7 @@ class Guard:
         finally:
             self._speaker.silence()
             self._speaker.join(2.0)
-        if end != "taken":
+        if end != "taken over":
             kind: Kind = "stopped" if end == "stopped" else "unanswered"
             words = f"the guard rang {text}, which the clock had not: {end}"
             now, _ = believe(self._clock.read(), self._contents().memory)
@@ -110,7 +111,7 @@ class Guard:
         return f"the guard rang {text}: {end}"
 
     def _wait(self, keys: set[Key], until_boot_s: float) -> str:
-        """Until "stopped" by a person, "taken" over by the clock, or "unanswered"."""
+        """Until "stopped" by a person, "taken over" by the clock, or "unanswered"."""
         try:
             server = Server(self._settings.state_dir / SOCKET, self._answer)
         except UnavailableError as error:  # then `edgebnn-alarm stop` cannot stop it, but it rings
@@ -125,10 +126,16 @@ class Guard:
         while not self._stopped:
             if self._clock.read().boot_s >= until_boot_s:
                 return "unanswered"
-            if keys.isdisjoint(each.key for each in self.overdue()[1]):
-                return "taken"
+            if all(self._taken(key) for key in keys):
+                return "taken over"
             wait(LOOK_S / self._clock.speed)
         return "stopped"
+
+    def _taken(self, key: Key) -> bool:
+        ledger = fold(self._contents().journal)
+        if key in ledger.ringing:
+            return self._clock_lives()
+        return ledger.settled(key)
 
     def _answer(self, line: bytes) -> tuple[dict[str, Any], bool]:
         if b'"stop"' in line:
@@ -147,10 +154,15 @@ class Guard:
 
     def _contents(self) -> Contents:
         try:
-            return read_only_contents(self._settings.state_dir, notice=LOG.critical)
+            return read_only_contents(self._settings.state_dir, notice=self._say)
         except DataError as error:
-            LOG.critical("%s", error)
+            self._say(str(error))
             return Contents()
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            LOG.critical("%s", text)
 
     def _clock_lives(self) -> bool:
         try:

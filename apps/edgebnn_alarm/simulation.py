@@ -129,6 +129,9 @@ class SimulatedSpeaker:
         """See Player."""
         self.faults.call("speaker.silence", self.die)
 
+    def join(self, timeout_s: float) -> None:
+        """See Player."""
+
     def die(self) -> None:
         """The process is gone, and its sound with it."""
         self.playing = False

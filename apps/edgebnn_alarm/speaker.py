@@ -48,6 +48,9 @@ class Player(Protocol):
     def silence(self) -> None:
         """Be silent at once."""
 
+    def join(self, timeout_s: float) -> None:
+        """Wait for the last sound to have ended."""
+
 
 class Speaker:
     """Plays one sound at a time. Calls return at once; what goes wrong is in `state`, never raised."""
