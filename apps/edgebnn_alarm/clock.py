@@ -20,6 +20,8 @@ class Clock(Protocol):
 
     speed: float
     """Seconds of this clock in a second."""
+    zone_problem: str | None
+    """Why the machine's zone could not be used; the last good one, or UTC, is used instead."""
 
     def read(self) -> Reading:
         """What the machine says now."""
@@ -42,7 +44,6 @@ class SystemClock:
         self._zones: dict[str, ZoneInfo] = {}
         self._last = ZoneInfo("UTC") if self._fixed is None else self._fixed
         self.zone_problem: str | None = None
-        """Why the machine's zone could not be used; the last good one, or UTC, is used instead."""
 
     def read(self) -> Reading:
         """See Clock."""
@@ -116,6 +117,7 @@ class FileClock:
     def __init__(self, file: Path) -> None:
         """ConfigError when the file is not as above."""
         self._file = file
+        self.zone_problem = None
         self._stamp: tuple[int, int] | None = None
         self._raw: dict[str, Any] = {}
         self._refresh()

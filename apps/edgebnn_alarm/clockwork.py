@@ -442,6 +442,8 @@ class Clockwork:
     # -- words
 
     def _speak_of_time(self) -> None:
+        if self._clock.zone_problem is not None:
+            self.note("clock", self._clock.zone_problem)
         if self._time_news:
             entries = [self._entry("clock", text) for text in self._time_news]
             self._time_news = []

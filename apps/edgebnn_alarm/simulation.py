@@ -80,6 +80,7 @@ class SimulatedClock:
     booted_s: float = 0.0
     boots: int = 1
     speed: float = 1.0
+    zone_problem: str | None = None
     faults: Faults = field(default_factory=Faults)
 
     def read(self) -> Reading:

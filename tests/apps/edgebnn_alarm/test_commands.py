@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgebnn_alarm.alarm import from_json
 from edgebnn_alarm.clockwork import Clockwork
 from edgebnn_alarm.commands import Commands
 from edgebnn_alarm.light import NoLight
@@ -317,6 +318,14 @@ def test_no_battery_no_network(machine: Machine) -> None:
     assert machine.ask("status")["clock"] == "verified" and not machine.speaker.playing
 
 
+def test_a_zone_that_cannot_be_used_is_a_notice(machine: Machine) -> None:
+    machine.clock.zone_problem = "the zone is gone: UTC is used"
+    for _ in range(3):
+        machine.clockwork.tick()
+    assert machine.ask("status")["notices"] == ["the zone is gone: UTC is used"]
+    assert machine.texts("clock") == ["the zone is gone: UTC is used"]
+
+
 def test_sunrise(machine: Machine) -> None:
     machine.ask("set", alarm={"time": "07:00", "weekdays": DAILY, "sunrise_min": 20})
     levels = []
@@ -361,8 +370,9 @@ def test_a_test_sound_never_disturbs_an_alarm(machine: Machine) -> None:
 
 def test_at_most_200_alarms(machine: Machine) -> None:
     dates = [f"2027-{month:02d}-{day:02d}" for month in range(1, 5) for day in range(1, 26)]
-    for _ in range(200):
-        machine.ask("set", alarm={"time": "07:00", "weekdays": DAILY, "except_dates": dates, "name": "ü" * 80})
+    raw = {"time": "07:00", "weekdays": DAILY, "except_dates": dates, "name": "ü" * 80}
+    machine.clockwork.store.contents.alarms |= {number: from_json({**raw, "id": number}) for number in range(1, 200)}
+    machine.ask("set", alarm=raw)
     assert "at most 200" in machine.refused("set", alarm={"time": "07:00", "weekdays": DAILY})
     assert len(json.dumps(machine.ask("list"))) < 1_000_000
 
