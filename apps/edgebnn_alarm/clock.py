@@ -117,7 +117,7 @@ class FileClock:
     def __init__(self, file: Path) -> None:
         """ConfigError when the file is not as above."""
         self._file = file
-        self.zone_problem = None
+        self.zone_problem: str | None = None
         self._stamp: tuple[int, int] | None = None
         self._raw: dict[str, Any] = {}
         self._refresh()
