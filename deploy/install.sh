@@ -20,11 +20,6 @@ die() {
   exit 1
 }
 say() { echo "edgebnn: $*"; }
-# run COMMAND...: does it, or prints it in a dry run.
-run() {
-  if $dry; then printf '  %s\n' "$*"; else "$@"; fi
-}
-
 wheel="" wheels="" dry=false
 components=()
 while [ $# -gt 0 ]; do
@@ -87,28 +82,38 @@ if [[ " ${components[*]} " == *" sleep "* ]]; then
   needed+=(alsa-utils libportaudio2)
   wished+=(python3-gpiozero python3-lgpio)
 fi
-[ -n "$wheel" ] || needed+=(g++ python3-dev)
+[ -n "$wheel" ] || needed+=(g++)
 absent() {
   local package
   for package in "$@"; do
     [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
   done
 }
+# apt_get ARGUMENT...: says nothing but errors; fails as apt does.
+apt_get() {
+  if $dry; then
+    echo "  apt-get $*"
+  else
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >"$scratch/apt.log" 2>&1 ||
+      { tail -20 "$scratch/apt.log" >&2 && return 1; }
+  fi
+}
 install_packages() {
   local missing wanted=() package
   mapfile -t missing < <(absent "${needed[@]}")
   mapfile -t wanted < <(absent "${wished[@]}")
   [ ${#missing[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ] || return 0
-  export DEBIAN_FRONTEND=noninteractive
   # A machine without a network keeps the lists that it has.
-  [ -n "$wheels" ] || run apt-get update -q || say "apt could not refresh its lists, the old ones are used"
+  [ -n "$wheels" ] || apt_get update || say "apt could not refresh its lists, the old ones are used"
   if [ ${#missing[@]} -gt 0 ]; then
-    run apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends "${missing[@]}" ||
+    say "installs ${missing[*]}"
+    apt_get install -y --no-install-recommends "${missing[@]}" ||
       die "apt could not install ${missing[*]}: install them by hand, then run this again"
   fi
   for package in "${wanted[@]}"; do
     if apt-cache show "$package" >/dev/null 2>&1; then
-      run apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends "$package" ||
+      say "installs $package"
+      apt_get install -y --no-install-recommends "$package" ||
         say "goes on without $package, which apt could not install"
     else
       say "goes on without $package, which this system's apt does not know"
