@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from edgebnn_sleep.replay import score_night
 
 import edgebnn
 from edgebnn.evaluation.sleep.judge import POPULATIONS, simulate_judged_night
+from edgebnn.evaluation.sleep.nights import WAKE, Floats, Night
+from edgebnn.evaluation.sleep.scores import Bools, score_sleep_wake
 from edgebnn.runtime.sleep_scorer import SleepScorer
 
 PAGE = Path(__file__).parent.parent / "docs/sleep.md"
@@ -54,6 +56,7 @@ def main() -> None:
         print("\n".join(lines))
     else:
         replace(PAGE, "judged", lines)
+        replace(PAGE, "devices", list(devices(scorer, given.nights // 4)))
 
 
 def tables(name: str, nights: Nights) -> Iterator[str]:
@@ -72,6 +75,46 @@ def tables(name: str, nights: Nights) -> Iterator[str]:
         yield f"| {label} | {100 * alarm.light_share:.1f} % | {alarm.minutes_early:.1f} |"
     yield ""
     yield f"Five stages (experimental): kappa {stage_kappa(nights):.2f}."
+
+
+def devices(scorer: SleepScorer, count: int) -> Iterator[str]:
+    """Markdown: kappa on nights of the clinic whose counts another device would have recorded otherwise."""
+    yield "| clinic nights as another device might record them | kappa | sensitivity | specificity |"
+    yield "|---|---|---|---|"
+    for label, change in DEVICES.items():
+        awake, said = [], []
+        for seed in range(count):
+            night = simulate_judged_night(seed)
+            assert night.stage is not None
+            kept, activity = change(np.random.default_rng(seed), night.activity)
+            part = Night(night.name, night.time_s[kept], activity[kept], night.stage[kept])
+            awake.append(part.stage == WAKE)
+            said.append(np.array([not score.asleep for score in score_night(scorer, part)]))
+        row = score_sleep_wake(np.concatenate(awake), np.concatenate(said))
+        figures = (row.kappa, row.sensitivity, row.specificity)
+        yield f"| {label} | {' | '.join(f'{figure:.3f}'.removeprefix('0') for figure in figures)} |"
+
+
+Change = Callable[[np.random.Generator, Floats], tuple[Bools, Floats]]
+
+
+def _all_rows(change: Callable[[np.random.Generator, Floats], Floats]) -> Change:
+    return lambda random, counts: (np.ones(len(counts), np.bool_), change(random, counts))
+
+
+DEVICES: dict[str, Change] = {
+    "as they are": _all_rows(lambda random, counts: counts),
+    "in millionths": _all_rows(lambda random, counts: counts * 1e-6),
+    "square root": _all_rows(lambda random, counts: np.sqrt(counts)),
+    "square": _all_rows(lambda random, counts: counts**2),
+    "on a floor of 3 +- 0.3": _all_rows(lambda random, counts: counts + 3 + random.normal(0, 0.3, len(counts))),
+    "on a floor of 20 +- 4": _all_rows(
+        lambda random, counts: np.maximum(counts + 20 + random.normal(0, 4, len(counts)), 0)
+    ),
+    "ceiling at 50 counts": _all_rows(lambda random, counts: np.minimum(counts, 50)),
+    "in steps of 30 counts": _all_rows(lambda random, counts: np.floor(counts / 30)),
+    "a tenth of the rows missing": lambda random, counts: (random.random(len(counts)) >= 0.1, counts),
+}
 
 
 def replace(page: Path, mark: str, lines: Sequence[str]) -> None:

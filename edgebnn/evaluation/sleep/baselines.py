@@ -122,7 +122,7 @@ def best_scale(
     typical = float(np.median(positive)) if positive.size else 1.0
     truth = np.concatenate([awake[scored] for _, awake, scored in nights])
     best, best_kappa = 1.0, -np.inf
-    for scale in np.geomspace(1e-2, 1e4, 49) / typical:
+    for scale in np.geomspace(1e-2, 1e4, 37) / typical:
         said = np.concatenate(
             [baseline.wake(activity, scale=scale, causal=causal)[scored] for activity, _, scored in nights]
         )

@@ -16,7 +16,7 @@ MOTION_SIZE = 0.7
 """The plain motion rule rings at a movement of at least this size among those of the night; set on simulated nights."""
 COLE_KRIPKE_COUNTS = 1.2
 """Counts that a typical movement of the night stands for in Cole and Kripke's formula; set on simulated nights."""
-NETWORK_FIRST, NETWORK_LAST = 0.75, 0.5
+NETWORK_FIRST, NETWORK_LAST = 0.7, 0.5
 """The network's rule rings at this P(wake or N1) when the window opens and, falling in proportion, when it closes."""
 
 
