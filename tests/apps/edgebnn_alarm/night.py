@@ -100,11 +100,14 @@ class Night:
     # -- the machine
 
     def run(self) -> None:
-        with fast_copies(self.faults):
-            self._prepare()
-            while self.clock.true_s < self.end_s:
-                self._step()
-            self._finish()
+        try:
+            with fast_copies(self.faults):
+                self._prepare()
+                while self.clock.true_s < self.end_s:
+                    self._step()
+                self._finish()
+        finally:
+            self.faults.kill()
 
     def _prepare(self) -> None:
         """Alarms are set in peace."""

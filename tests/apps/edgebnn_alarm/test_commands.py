@@ -326,6 +326,17 @@ def test_a_zone_that_cannot_be_used_is_a_notice(machine: Machine) -> None:
     assert machine.texts("clock") == ["the zone is gone: UTC is used"]
 
 
+def test_sound_comes_before_the_disk(machine: Machine) -> None:
+    machine.ask("set", alarm={"time": "07:00", "weekdays": DAILY})
+    machine.at("06:59:59")
+    machine.clock.true_s += 1
+    calls: list[str] = []
+    machine.faults.choose = lambda number, name: calls.append(name)
+    machine.clock.faults = machine.speaker.faults = machine.faults
+    machine.clockwork.tick()
+    assert calls[:3] == ["clock.read", "clock.zone", "speaker.play"] and "BEGIN IMMEDIATE" in calls
+
+
 def test_sunrise(machine: Machine) -> None:
     machine.ask("set", alarm={"time": "07:00", "weekdays": DAILY, "sunrise_min": 20})
     levels = []

@@ -175,6 +175,8 @@ def test_random_bytes_never_lose_an_alarm(tmp_path: Path) -> None:
 
 def test_damage_while_it_runs_is_repaired_from_memory(tmp_path: Path) -> None:
     store = filled(tmp_path)
+    assert store._connection is not None
+    store._connection.close()
     (tmp_path / DATABASE).write_bytes(random.Random(2).randbytes(20_000))
     for suffix in ("-wal", "-shm"):
         (tmp_path / (DATABASE + suffix)).write_bytes(b"")
