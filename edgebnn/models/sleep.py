@@ -52,9 +52,9 @@ def build_sleep_network(parameters: SleepNetwork, *, features: int, answers: int
     build = _Builder(parameters, strided=answers is None)
     time = parameters.window + (answers or 1) - 1
     night = x = tf.keras.Input((1, time, features), name="night")
-    x = build.level(x, "level1", dilation=1, binary=False)
+    x = build.level(x, "level1", dilation=1, first=True)
     for number in range(2, parameters.levels + 1):
-        x = build.level(x, f"level{number}", dilation=TAPS ** (number - 1), binary=parameters.binary)
+        x = build.level(x, f"level{number}", dilation=TAPS ** (number - 1))
     x = build.norm(layers.Conv2D(parameters.channels, 1, use_bias=False, name="head_conv")(x), "head")
     x = layers.ReLU(name="head_relu")(x)
     logits = {
@@ -94,37 +94,29 @@ class _Builder:
     def norm(self, x: Any, name: str) -> Any:
         return layers.BatchNormalization(momentum=self.how.bn_momentum, epsilon=1e-3, name=f"{name}_bn")(x)
 
-    def level(self, x: Any, name: str, *, dilation: int, binary: bool) -> Any:
+    def level(self, x: Any, name: str, *, dilation: int, first: bool = False) -> Any:
         """Four times as long a view: a convolution over time with the mean beside it, then blocks."""
         steps: dict[str, Any] = {"strides": (1, TAPS)} if self.strided else {"dilation_rate": (1, dilation)}
-        y = self.convolution(x, (1, TAPS), f"{name}_conv", binary=binary, **steps)
-        if x.shape[-1] == self.how.channels:
-            mean = (
-                layers.AveragePooling2D((1, TAPS), name=f"{name}_mean")
-                if self.strided
-                else TrailingMean(dilation, name=f"{name}_mean")
-            )
-            y = layers.Add(name=f"{name}_add")([mean(x), y])
+        y = self.convolution(x, (1, TAPS), f"{name}_conv", first=first, **steps)
+        if not first:
+            if self.strided:
+                mean = layers.AveragePooling2D((1, TAPS), name=f"{name}_mean")(x)
+            else:
+                mean = TrailingMean(dilation, name=f"{name}_mean")(x)
+            y = layers.Add(name=f"{name}_add")([mean, y])
         for number in range(1, self.how.blocks + 1):
             block = f"{name}_block{number}"
-            y = layers.Add(name=f"{block}_add")([y, self.convolution(y, 1, block, binary=self.how.binary)])
+            y = layers.Add(name=f"{block}_add")([y, self.convolution(y, 1, block)])
         return y
 
-    def convolution(self, x: Any, kernel: Any, name: str, *, binary: bool, **steps: Any) -> Any:
-        options: dict[str, Any] = {"use_bias": False, "padding": "valid", "name": name, **steps}
-        if binary:
-            x = lq.layers.QuantConv2D(
-                self.how.channels,
-                kernel,
-                input_quantizer="ste_sign",
-                kernel_quantizer="ste_sign",
-                kernel_constraint="weight_clip",
-                kernel_initializer="glorot_normal",
-                activation="relu",
-                **options,
-            )(x)
+    def convolution(self, x: Any, kernel: Any, name: str, *, first: bool = False, **steps: Any) -> Any:
+        """Sign, convolution, ReLU, normalization; the first one takes features as they are, and has no ReLU."""
+        options = {"use_bias": False, "kernel_initializer": "glorot_normal", "name": name, **steps}
+        if not first:
+            options["activation"] = "relu"
+        if first or not self.how.binary:
+            x = layers.Conv2D(self.how.channels, kernel, **options)(x)
         else:
-            x = layers.Conv2D(self.how.channels, kernel, kernel_initializer="glorot_normal", **options)(x)
-            if self.how.binary is False and kernel != (1, TAPS):
-                x = layers.ReLU(name=f"{name}_relu")(x)
+            signs = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
+            x = lq.layers.QuantConv2D(self.how.channels, kernel, **options, **signs)(x)
         return self.norm(x, name)
