@@ -52,13 +52,12 @@ def test_the_card_says_what_it_is(whole: Path) -> None:
     assert network.input_shape == (None, 1, 16, COUNT)
 
 
-@pytest.mark.parametrize(("moment", "number", "at"), [("kill-step", 7, 4), ("int", 6, 6)])
-def test_resuming_equals_never_having_stopped(whole: Path, tmp_path: Path, moment: str, number: int, at: int) -> None:
-    command = [sys.executable, str(HERE / "interrupted.py"), TINY, "-", str(tmp_path / "run"), moment, str(number)]
+def test_resuming_equals_never_having_stopped(whole: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(HERE / "interrupted.py"), TINY, "-", str(tmp_path / "run"), "kill-step", "7"]
     environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path))}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert ended.returncode == (130 if moment == "int" else -signal.SIGKILL), ended.stderr
-    assert load_state(tmp_path / "run" / "last.npz").step == at
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert load_state(tmp_path / "run" / "last.npz").step == 4
     train(TINY, out=tmp_path / "run", **(PLAIN | {"resume": True}))
     assert_same_run(tmp_path / "run", whole)
 
