@@ -81,7 +81,7 @@ def main() -> None:
                 page = browser.new_context(**view).new_page()
                 page.goto(face.url)
                 until(lambda page=page: page.evaluate("document.getElementById('stream').naturalWidth") == 960, face)
-                time.sleep(2)
+                time.sleep(6)
                 page.screenshot(path=folder / file)
                 shrink(folder / file)
                 print(folder / file, (folder / file).stat().st_size)

@@ -281,7 +281,7 @@ def test_a_reader_who_takes_nothing_stops_nothing(tmp_path: Path) -> None:
     reader = os.open(fifo, os.O_RDWR)
     try:
         with running(tmp_path, settings, within=["sh", "-c", f'exec "$@" >{fifo}', "sh"]) as face:
-            until(lambda: face.metric("frames_total") > 1500, face)  # the pipe's 64 KB and 500 lines are full by then
+            until(lambda: face.metric("frames_total") > 900, face)  # the pipe's 64 KB and 500 lines are full by then
             assert face.stop() == 0
     finally:
         os.close(reader)
