@@ -181,7 +181,10 @@ def test_bad_configuration(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main([]) == 2
 
 
-def test_the_guard_works_without_its_configuration(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_guard_works_without_its_configuration(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgebnn_alarm.cli.set_up_log", lambda debug: None)  # it would outlive the test
     file = folder / "bad.toml"
     file.write_text("[time]\ngrace_min = 999\n")
     assert main(["guard", "--config", str(file), "--debug"]) == 0
