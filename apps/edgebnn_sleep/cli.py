@@ -147,7 +147,7 @@ def simulate(
     alarm: Annotated[str, typer.Option(metavar="HH:MM", help="deadline in the morning")] = "06:45",
     window: Annotated[int, typer.Option(min=0, max=90, help="wake window, minutes before the deadline")] = 30,
     rule: Annotated[str, typer.Option(help="what wakes early: motion, network or cole-kripke")] = "motion",
-    seed: Annotated[int, typer.Option(min=0, help="which night")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="which night")] = 14,
     camera_lost_at: Annotated[str | None, typer.Option(metavar="HH:MM", help="unplug the camera then")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the page")] = 8081,
     stay: Annotated[bool, typer.Option(help="keep the page up after the night")] = True,
@@ -202,3 +202,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:  # the reader of our output has gone: `edgebnn-sleep ... | head`
         sys.stderr.close()
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

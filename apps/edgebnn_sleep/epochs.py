@@ -79,8 +79,8 @@ class Gathering:
         return Epoch(
             start_s=self.start_s,
             activity=self.activity,
-            moved_s=self._moved_s if self.activity is not None else None,
-            seen_s=self.seen_s,
+            moved_s=min(self._moved_s, float(EPOCH_S)) if self.activity is not None else None,
+            seen_s=min(self.seen_s, float(EPOCH_S)),
             presence={"in_bed": 1, "out_of_bed": 0}.get(presence.state),
             **levels,
         )

@@ -64,12 +64,14 @@ class Monitor:
         notifier: Notifier | None = None,
         bed: tuple[float, float, float, float] = (0, 0, 1, 1),
         fps: float = 4,
+        gap_s: float | None = None,
         keep_days: int = 730,
         on_epoch: Callable[[Epoch, Live], None] = lambda epoch, live: None,
     ) -> None:
         """`on_epoch` is called in the loop after each epoch.
 
-        Of a faster camera only `fps` frames a second are looked at: between nearer ones too little moves.
+        Of a faster camera only `fps` frames a second are looked at: between nearer ones too little moves. Nothing is
+        seen between frames `gap_s` apart, by default somewhat more than four frames.
         """
         self._time, self._store, self._hints = time, store, hints
         self._camera, self._microphone, self._environment = camera, microphone, environment
@@ -80,7 +82,7 @@ class Monitor:
         self._score: Score | None = None
         self._keep_days = keep_days
         self._least_ns = round(0.75e9 / fps)
-        self._gap_s = 4 / fps + 1
+        self._gap_s = 4 / fps + 1 if gap_s is None else gap_s
         self._looked_ns: int | None = None
         self.looks = 0
         """Frames looked at so far."""

@@ -59,10 +59,14 @@ class Service:
         time: Time | None = None,
         source: Source | None = None,
         fps: float | None = None,
+        gap_s: float | None = None,
         open_microphone: OpenStream | None = None,
         notifier: Notifier | None = None,
     ) -> None:
-        """Make all parts; nothing runs yet. `time`, `source` with its `fps`, and `open_microphone` may be simulated."""
+        """Make all parts; nothing runs yet.
+
+        `time`, `source` (with its `fps` and `gap_s`, see Monitor) and `open_microphone` may be simulated ones.
+        """
         cv2.setNumThreads(1)
         self.settings, self.state = settings, state
         self.time = time or MachineTime(ZoneInfo(settings.zone) if settings.zone else None)
@@ -102,6 +106,7 @@ class Service:
             notifier=self._notifier,
             bed=camera.bed,
             fps=fps or camera.fps,
+            gap_s=gap_s,
             keep_days=settings.store.keep_days,
             on_epoch=self._on_epoch,
         )

@@ -97,7 +97,7 @@ class Views:
             return {"next": "no alarm", "next_in": "", "next_window": "", "can_skip": False, "snoozed": snoozed}
         window = ""
         if following["window_start_s"] < following["deadline_s"]:
-            window = f"or in light sleep from {self._clock_time(following['window_start_s'])}"
+            window = f"or when you stir, from {self._clock_time(following['window_start_s'])}"
         return {
             "next": describe_moment(following["deadline_s"], now_s, zone),
             "next_in": describe_distance(following["deadline_s"] - now_s),
