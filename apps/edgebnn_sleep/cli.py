@@ -146,7 +146,9 @@ def simulate(
     speed: Annotated[float, typer.Option(min=1, max=3600, help="seconds of the night in a second")] = 600,
     alarm: Annotated[str, typer.Option(metavar="HH:MM", help="deadline in the morning")] = "06:45",
     window: Annotated[int, typer.Option(min=0, max=90, help="wake window, minutes before the deadline")] = 30,
-    rule: Annotated[str, typer.Option(help="what wakes early: motion, network or cole-kripke")] = "motion",
+    rule: Annotated[
+        str, typer.Option(callback=_rule, help="what wakes early: motion, network or cole-kripke")
+    ] = "motion",
     seed: Annotated[int, typer.Option(min=0, help="which night")] = 14,
     camera_lost_at: Annotated[str | None, typer.Option(metavar="HH:MM", help="unplug the camera then")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the page")] = 8081,

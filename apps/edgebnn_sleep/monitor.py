@@ -115,7 +115,7 @@ class Monitor:
         if self._camera is None:
             stop.wait(TURN_S / self._time.speed)
         else:
-            frame = self._camera.latest(self._sequence, timeout_s=TURN_S)
+            frame = self._camera.latest(self._sequence, timeout_s=TURN_S / min(self._time.speed, 100.0))
             if frame is None and self._camera.status.state == "ended":
                 stop.wait(TURN_S / self._time.speed)
         self._watch_camera()

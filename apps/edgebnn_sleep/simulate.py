@@ -41,7 +41,7 @@ FPS = 0.5
 """Frames in a simulated second."""
 BEDTIME = dt.time(22, 50)
 CLOCK_STARTS_S = 20.0
-RINGING_SPEED, SLOWEST = 20.0, 30.0
+RINGING_SPEED, SLOWEST, WITHOUT_FRAMES = 20.0, 30.0, 300.0
 ENOUGH = 0.6
 """Below this share of the frames the simulation slows down."""
 
@@ -338,8 +338,8 @@ class _Director:
         while not self._service.stopping.wait(0.2):
             self._bedroom.become(self._time.now_s())
             self._tell()
-            self._pace(speed)
-            ringing = bool(self._service.watch.status and self._service.watch.status["ringing"])
+            ringing = stay and bool(self._service.watch.status and self._service.watch.status["ringing"])
+            self._pace(speed, ringing=ringing)
             if self._time.now_s() > self._deadline_s + 1800 and not ringing:
                 break
         epochs = self._service.store.epochs(0, 1e12)
@@ -364,16 +364,15 @@ class _Director:
                 self._say(f"{moment:%H:%M}  {event.text}")
         self._told = len(events)
 
-    def _pace(self, speed: float) -> None:
-        """As fast as this machine can look at the frames, and slowly while it rings, so that one can press Stop."""
+    def _pace(self, speed: float, *, ringing: bool) -> None:
+        """As fast as this machine can look at the frames, and slowly while it rings for somebody to press Stop."""
         looks, now_s = self._service.monitor.looks, self._time.monotonic_s()
         rate = (looks - self._looks) / max(now_s - self._looked_s, 1e-9) / FPS
         self._looks, self._looked_s = looks, now_s
-        status = self._service.watch.status
-        if status is not None and status["ringing"]:
+        if ringing:
             wanted = min(speed, RINGING_SPEED)
         elif self._service.monitor.live.camera != "streaming":
-            wanted = speed
+            wanted = min(self._time.speed, WITHOUT_FRAMES)
         else:
             wanted = self._time.speed * (0.8 if rate < ENOUGH else 1.15)
         wanted = min(speed, max(wanted, min(speed, SLOWEST)))

@@ -83,6 +83,7 @@ class Views:
             "problems": " ".join(problem[0].upper() + problem[1:] + "." for problem in problems),
             "ringing": bool(ringing),
             "ringing_text": self._ringing_text(ringing),
+            "ringing_why": self._ringing_why(now_s) if ringing else "",
             "journal": len(ringing) + 2 * bool(status and status["snoozed"]),
             **self._next(status, now_s, zone),
         }
@@ -111,6 +112,11 @@ class Views:
             return ""
         first = ringing[0]
         return f"{first['name'] or 'Alarm'} · set for {first['time']}"
+
+    def _ringing_why(self, now_s: float) -> str:
+        """The clock's own words, as soon as its journal was read."""
+        rang = [event.text for event in self._store.events(now_s - 3 * 3600, now_s + 60) if event.kind == "rang"]
+        return rang[-1][:1].upper() + rang[-1][1:] if rang else ""
 
     def problems(self, live: Live, status: Answer | None) -> list[str]:
         """What a person should know, one sentence each without a full stop."""

@@ -113,6 +113,7 @@ def test_a_ringing_alarm_is_snoozed_and_stopped(house: House, phone: Any) -> Non
     house.pass_time(580)
     phone.wait_for_selector("#ringing:not([hidden])")
     assert "Up · set for 22:40" in phone.inner_text("#ringing")
+    phone.wait_for_selector("#ringing >> text=/Rang 22:40: .*/")
     assert fits(phone)
     box = phone.locator("#stop").bounding_box()
     assert box["height"] >= 80 and box["y"] + box["height"] < 740, "big, and to be seen without scrolling"
