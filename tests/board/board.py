@@ -43,7 +43,7 @@ class Board(Systemd):
         command += ["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
         command += ["-chardev", f"socket,id=agent,path={port},server=on,wait=off"]
         command += ["-device", "virtserialport,chardev=agent,name=edgebnn.agent"]
-        self._qemu = subprocess.Popen(["nice", "-n", "5", *command], stdin=subprocess.DEVNULL)
+        self._qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         wait_for("qemu", port.exists)
         self._agent, self._unread = socket.socket(socket.AF_UNIX), b""
         self._agent.connect(str(port))
