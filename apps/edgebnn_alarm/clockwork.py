@@ -426,6 +426,8 @@ class Clockwork:
             return
         if self._unstored:
             self._flush()
+        if not self.now.armed:
+            return  # what was saved before this boot says more than what is guessed now
         since_s = self.now.boot_s - self._saved_boot_s
         if since_s >= (SAVE_S if idle_s > QUIET_S else 2 * SAVE_S):
             self._saved_boot_s = self.now.boot_s
