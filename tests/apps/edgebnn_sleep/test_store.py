@@ -5,7 +5,9 @@ from __future__ import annotations
 import resource
 import shutil
 import sqlite3
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from edgebnn_sleep.epochs import COLUMNS, Epoch
@@ -35,6 +37,19 @@ def store(tmp_path, clock):
     store = Store(tmp_path / "state" / "nights.sqlite3", monotonic=clock)
     yield store
     store.close()
+
+
+@contextmanager
+def opened(path: Path, **options):
+    store = Store(path, **options)
+    yield store
+    store.close()
+
+
+def stored(path: Path):
+    """The epochs in a database."""
+    with opened(path) as store:
+        return store.epochs(0, 1e12)
 
 
 def fill(store: Store, epochs=EPOCHS) -> None:
@@ -105,7 +120,8 @@ def test_a_later_version_is_left_alone(store, clock):
     fill(later)
     assert later.epochs(0, 1e12) == EPOCHS, "it lives on in memory"
     later.close()
-    assert sqlite3.connect(store.path).execute("SELECT count(*) FROM epochs").fetchone() == (1,)
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM epochs").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "torn", "empty"])
@@ -158,7 +174,7 @@ def test_a_full_disk_is_survived(store, clock, caplog):
     store.add_epoch(many[-1])
     assert store.problem == ""
     store.close()
-    assert Store(store.path).epochs(0, 1e12) == many
+    assert stored(store.path) == many
 
 
 def test_a_disk_that_takes_no_more(store, clock):
@@ -176,7 +192,7 @@ def test_a_disk_that_takes_no_more(store, clock):
     store.add_epoch(many[-1])
     assert store.problem == ""
     store.close()
-    assert Store(store.path).epochs(0, 1e12) == many
+    assert stored(store.path) == many
 
 
 def test_no_place_for_a_database(tmp_path, clock):
@@ -190,7 +206,7 @@ def test_no_place_for_a_database(tmp_path, clock):
     store.add_epoch(EPOCHS[-1])
     assert store.problem == ""
     store.close()
-    assert Store(tmp_path / "file" / "nights.sqlite3").epochs(0, 1e12) == EPOCHS
+    assert stored(tmp_path / "file" / "nights.sqlite3") == EPOCHS
 
 
 def test_memory_is_bounded(tmp_path, clock):
@@ -231,7 +247,7 @@ def test_merge_is_all_or_nothing(store):
     with pytest.raises(DataError, match="nothing was imported"):
         store.merge([EPOCHS[15], bad], [])
     store.close()
-    assert Store(store.path).epochs(0, 1e12) == EPOCHS[:10]
+    assert stored(store.path) == EPOCHS[:10]
 
 
 def test_a_night_is_less_than_a_megabyte(tmp_path):
