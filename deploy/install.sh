@@ -240,8 +240,8 @@ tell_failure() {
   local unit
   for unit in $(started_units); do
     systemctl --quiet is-active "$unit" && continue
-    echo "edgebnn: $unit: $(systemctl show --property=Result --value "$unit"); its last words:" >&2
-    journalctl --quiet --no-pager --output=cat --lines=5 --unit="$unit" >&2 || true
+    echo "edgebnn: $unit does not stay up; its own last words:" >&2
+    journalctl --quiet --no-pager --output=cat --lines=10 _SYSTEMD_UNIT="$unit" >&2 || true
   done
 }
 

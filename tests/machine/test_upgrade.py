@@ -42,13 +42,16 @@ class Wheels:
 def later(machine: Machine, wheels: Path, more: Path) -> Wheels:
     """The face service runs, and later versions are there."""
     install(machine, wheels, "face")
+    made = f"import sqlite3; sqlite3.connect('{MARK}').execute('PRAGMA user_version = 7')"
+    machine.run("/opt/edgebnn/current/bin/python", "-c", made)
+    machine.run("chown", "edgebnn:edgebnn", MARK)
     wheel = find_wheel(wheels)
     changes = {"good": None, "ends": {"edgebnn_face/__init__.py": ENDS}, "breaks": {"edgebnn_face/__init__.py": BREAKS}}
-    made = {}
+    names = {}
     for number, (name, change) in enumerate(changes.items(), start=1):
         files = {path: text.encode() for path, text in (change or {}).items()}
-        made[name] = f"/mnt/more/{rewrite_wheel(wheel, more, version=f'0.1.{90 + number}', changes=files).name}"
-    return Wheels(**made)
+        names[name] = f"/mnt/more/{rewrite_wheel(wheel, more, version=f'0.1.{90 + number}', changes=files).name}"
+    return Wheels(**names)
 
 
 def version(machine: Machine) -> str:
@@ -63,12 +66,6 @@ def test_upgrade_keeps_configuration_and_state(machine: Machine, wheels: Path, l
     before, old = machine.main_pid(SERVICE), version(machine)
     configuration = machine.path("/etc/edgebnn/face.toml").read_text() + "# mine\n"
     machine.path("/etc/edgebnn/face.toml").write_text(configuration)
-    machine.run(
-        "/opt/edgebnn/current/bin/python",
-        "-c",
-        f"import sqlite3; sqlite3.connect('{MARK}').execute('PRAGMA user_version = 7')",
-    )
-    machine.run("chown", "edgebnn:edgebnn", MARK)
     with timed("upgrade"):
         install(machine, wheels, wheel=later.good)
     assert re.fullmatch(r"0\.1\.91-[0-9a-f]{8}", version(machine))
