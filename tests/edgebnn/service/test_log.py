@@ -13,14 +13,9 @@ from edgebnn.service.log import mask, masked, set_up_log
 
 
 @pytest.fixture(autouse=True)
-def loggers_as_before() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("edgebnn")
-    before = root.handlers[:], root.level, ours.level
+def secrets_as_before() -> Iterator[None]:
     secrets = set(log._secrets)
     yield
-    root.handlers[:], root.level, ours.level = before
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
     log._secrets.clear()
     log._secrets.update(secrets)
     logging.captureWarnings(False)
