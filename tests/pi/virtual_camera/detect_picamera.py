@@ -89,7 +89,7 @@ for opening in ("first", "second"):
         stretched = np.clip((there - 16.0) * 255 / 219, 0, 255)
         mean = np.abs(image - stretched).mean()
         check(f"{size}: {mean:.1f} grey levels from the photograph in the mean", mean < 4)
-        common = overlap(only_box(image), only_box(there))
+        common = overlap(only_box(image), only_box(stretched.round().astype(np.uint8)))
         check(f"{size}: the face, IoU {common:.3f} with the photograph's", common >= 0.9)
     if len(sys.argv) > 1:
         for name, image in (("eye", frame.image), ("model", frame.small)):
