@@ -64,11 +64,15 @@ def minutes(zone: str, from_min: int, to_min: int) -> list[tuple[dt.date, int]]:
 
 @cache
 def deadlines(zone: str, time: dt.time, from_min: int, to_min: int) -> dict[dt.date, float]:
-    """By walking through every minute: when clocks first show `time` or later on each date."""
+    """By walking through every minute: when clocks first show `time` or later on each date, or the next date."""
     wanted = 60 * time.hour + time.minute
     found: dict[dt.date, float] = {}
     walls = minutes(zone, from_min, to_min)
+    latest = walls[0][0]
     for utc_min, (date, minute) in enumerate(walls[1:], from_min + 1):
+        if date > latest:
+            found.setdefault(latest, 60.0 * utc_min)  # Nuuk's clocks go from 22:59 to 0:00 in spring
+            latest = date
         if minute >= wanted and date not in found:
             found[date] = 60.0 * utc_min
     return found
