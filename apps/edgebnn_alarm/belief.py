@@ -76,9 +76,9 @@ def believe(reading: Reading, memory: Memory | None) -> tuple[Belief, Memory]:
             stepped_s = kernel_epoch_s - memory.kernel_epoch_s
             if abs(stepped_s) <= STEP_S:
                 offset_s = memory.offset_s
-            elif stepped_s > 0:
+            elif stepped_s > 0 or memory.offset_s > 0:  # a clock known to be behind is no truer after a step back
                 offset_s = max(0.0, memory.offset_s - stepped_s)
-            # else a step back: somebody corrected the clock, and is believed
+            # else a step back of the clock that was believed: somebody corrected it, and is believed
     utc_s = reading.kernel_s + offset_s
     status: Status = "verified" if verified else "waiting" if reading.boot_s < HOLD_S else "unverified"
     step_s = 0.0
