@@ -28,7 +28,7 @@ modules_of() {
 make_initrd() {
   local tree=$board/initrd-tree module
   rm -rf "$tree"
-  mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
+  mkdir -p "$tree"/{bin,dev,proc,sys,system,modules}
   cp "$board/kernel/usr/bin/busybox" "$tree/bin/"
   local number=10
   for module in $(modules_of virtio_blk ext4); do
@@ -40,9 +40,9 @@ make_initrd() {
 /bin/busybox mount -t devtmpfs devtmpfs /dev
 for module in /modules/*; do /bin/busybox insmod "$module"; done
 until [ -b /dev/vda ]; do /bin/busybox sleep 0.1; done
-/bin/busybox mount -t ext4 /dev/vda /root
-/bin/busybox mount --move /dev /root/dev
-exec /bin/busybox switch_root /root /sbin/init
+/bin/busybox mount -t ext4 /dev/vda /system
+/bin/busybox mount --move /dev /system/dev
+exec /bin/busybox switch_root /system /sbin/init
 END
   chmod +x "$tree/init"
   (cd "$tree" && find . | cpio --quiet --create --format=newc | gzip -1) >"$board/initrd"
