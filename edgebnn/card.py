@@ -98,7 +98,7 @@ class Card(_Strict):
     file_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = NO_DIGEST
 
     @pydantic.model_validator(mode="after")
-    def _detectors_say_how(self) -> Card:
+    def _tasks_say_how(self) -> Card:
         if self.task == "detect" and (self.preprocess is None or self.decode is None or not self.classes):
             raise ValueError("a card of task 'detect' needs classes, preprocess and decode")
         if (self.task == "sleep") != (self.sleep is not None):

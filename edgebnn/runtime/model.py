@@ -134,9 +134,8 @@ class _Detector:
         threshold = self._decode.min_score if min_score is None else check_score(min_score)
         clock = [time.process_time_ns()]
         image, scale, shift = letterbox(frame, self._frame.width, self._frame.height, self._frame.pad)
-        apply_table(
-            image, self._table, self._input()[0]
-        )  # into the interpreter's memory, which it may move: no view stays
+        # Into the interpreter's own memory. No view of it is kept: the interpreter may move it.
+        apply_table(image, self._table, self._input()[0])
         clock.append(time.process_time_ns())
         values = self._model._invoke()
         clock.append(time.process_time_ns())

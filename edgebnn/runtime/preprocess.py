@@ -32,7 +32,7 @@ def letterbox(frame: Image, width: int, height: int, pad: int) -> tuple[Image, f
     # Exact: plain linear interpolation rounds otherwise on ARM than on x86, which a binary network amplifies. By halves
     # as free of aliases as INTER_AREA, in half to a quarter of its time.
     half = frame
-    while half.shape[1] >= 2 * w and half.shape[0] >= 2 * h and half.shape[:2] != (h, w):
+    while half.shape[0] >= 2 * h and half.shape[1] >= 2 * w:
         size = (half.shape[1] + 1) // 2, (half.shape[0] + 1) // 2
         half = cv2.resize(half, size, interpolation=cv2.INTER_LINEAR_EXACT)
     cv2.resize(half, (w, h), dst=image[top : top + h, left : left + w], interpolation=cv2.INTER_LINEAR_EXACT)

@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from edgebnn.models import BinaryNet, QuickNet
-from edgebnn.training.schema import Name, Strict
+from edgebnn.training.schema import Name, OwnData, Seed, Strict
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 
@@ -66,7 +66,7 @@ class Schedule(Strict):
     epochs: Annotated[int, Field(ge=1)] = 100
     batch: Annotated[int, Field(ge=1, le=65536)] = 100
     steps: Annotated[int | None, Field(ge=1, description="steps per epoch, instead of all pictures")] = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
 
 
 class ClassificationRecipe(Strict):
@@ -81,6 +81,11 @@ class ClassificationRecipe(Strict):
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
+
+    @property
+    def own_data(self) -> OwnData:
+        """Some sources of pictures come with a package."""
+        return "never" if self.input.source == "folders" else "always"
 
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of a run: all but its length, its averaging and its memory."""

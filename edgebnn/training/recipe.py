@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -14,7 +14,7 @@ from edgebnn.data.crops import Crops, Sides
 from edgebnn.errors import ConfigError
 from edgebnn.models import FaceNetwork
 from edgebnn.training.classification_recipe import ClassificationRecipe
-from edgebnn.training.schema import Name, Strict
+from edgebnn.training.schema import Name, OwnData, Seed, Strict
 from edgebnn.training.sleep_recipe import SleepRecipe
 
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
@@ -80,7 +80,7 @@ class Schedule(Strict):
 
     epochs: Annotated[int, Field(ge=1)] = 30
     steps: Annotated[int, Field(ge=1, description="steps per epoch")] = 400
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
 
 
 class Export(Strict):
@@ -108,13 +108,13 @@ class DetectionRecipe(Strict):
     schedule: Schedule = Schedule()
     export: Export = Export()
 
+    own_data: ClassVar[OwnData] = "never"
+
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of a run: all but its length, its averaging and its speed."""
-        out = self.model_dump(mode="json", exclude={"task"})  # runs are older than tasks
+        out = self.model_dump(mode="json")
         del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"], out["optimizer"]["average_steps"]
         del out["batches"]["workers"], out["batches"]["cache_mb"]
-        if self.model.binary:  # runs are older than float twins
-            del out["model"]["binary"]
         return out
 
 

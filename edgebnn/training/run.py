@@ -59,17 +59,15 @@ def train(
     process is one of several workers; see `workers`. SIGINT and SIGTERM save and end in KeyboardInterrupt.
     """
     how = read_recipe(recipe, smoke=smoke)
-    owns_data = isinstance(how, ClassificationRecipe) and how.input.source != "folders"
-    simulates = isinstance(how, SleepRecipe)
-    if not data and not owns_data and not simulates:
+    if not data and how.own_data == "never":
         how = how.model_copy(update={"licence": SMOKE_LICENCE})
     folder = out or Path("runs") / (f"{how.name}-smoke" if smoke else how.name)
     last = folder / "last.npz"
     if resume and init_from:
         raise DataError("--resume goes on with the run's own weights: leave --init-from out")
-    if owns_data and data:
+    if data and how.own_data == "always":
         raise DataError(f"recipe {how.name} brings its own pictures: leave --data out")
-    if not data and not owns_data and not simulates and not smoke:
+    if not data and how.own_data == "never" and not smoke:
         raise DataError("expected at least one --data DIR to train on (only --smoke runs without)")
     if not resume and last.exists():
         raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")

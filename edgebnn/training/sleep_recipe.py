@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from edgebnn.models.sleep import SleepNetwork
-from edgebnn.training.schema import Name, Strict
+from edgebnn.training.schema import Name, OwnData, Seed, Strict
 
 
 class Nights(Strict):
@@ -47,7 +47,7 @@ class Schedule(Strict):
 
     epochs: Annotated[int, Field(ge=1)] = 20
     steps: Annotated[int, Field(ge=1, description="steps per epoch")] = 200
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class SleepRecipe(Strict):
@@ -62,6 +62,8 @@ class SleepRecipe(Strict):
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
+
+    own_data: ClassVar[OwnData] = "unless given"
 
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of a run: all but its length and its averaging."""
