@@ -70,6 +70,7 @@ def test_figures(data: Path) -> None:
     assert row["groups"]["wider"]["interval"] == [1.0, 1.0]
     assert (row["groups"]["all"]["recall"], row["groups"]["all"]["precision"]) == (1.0, 1.0)
     assert row["without_faces"] == {"pictures": 1, "false_alarms": 0}
+    assert row["at_scores"]["0.5"] == {"recall": 1.0, "precision": 1.0}
     low = comparison.summarise(comparison.Run(finder("a"), run.scored, [1.0]), pictures)
     assert low == row | {"cpu_ms": 1.0}
 
@@ -90,7 +91,8 @@ def test_ratios_are_to_the_first_peer(data: Path) -> None:
         assert line in two
     assert "a: 0 false alarms on 1 pictures without faces, at score 0.5" in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
-    assert widths == [5] * 5 + [12] * 5 * 3
+    assert widths == [5] * 5 + [12] * 5 * 3 + [8] * 5
+    assert "| a | 1.00, 0.40 | 1.00, 1.00 |" in text  # the thing at the right has score 0.3
 
 
 class Oracle:

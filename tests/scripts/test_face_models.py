@@ -1,0 +1,75 @@
+"""The packaged face detectors and the script that makes them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+if importlib.util.find_spec("larq_compute_engine") is None:
+    pytest.skip("needs the extra [train]", allow_module_level=True)
+
+from edgebnn import samples
+from edgebnn.card import read_card
+from edgebnn.models import FaceNetwork, build_face_network
+from edgebnn.runtime.model import Model, read_model
+from tests.converters.conftest import delegate  # noqa: F401  (a fixture)
+from tests.edgebnn.small_networks import detector_card
+from tests.scripts.test_bnn import script
+
+SIDES = {"face": 320, "face-large": 416, "face-small": 192}
+
+
+@pytest.mark.parametrize(("name", "side"), SIDES.items())
+def test_the_package_holds_what_the_script_makes(name: str, side: int) -> None:
+    assert script("face_models").SIDES == SIDES
+    card = read_card(read_model(name)[1])
+    assert card is not None and card.preprocess is not None and card.decode is not None
+    assert (card.name, card.preprocess.width, card.preprocess.height) == (name, side, side)
+    face = read_card(read_model("face")[1])
+    assert face is not None and card.training.checkpoint_sha256 == face.training.checkpoint_sha256
+    assert {"val_ap50_24", "test_ap50_24_wider", "test_ap50_24_mask"} <= card.metrics.keys()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The photograph, once to validate and once to test."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    picture = cv2.resize(cv2.imread(str(samples.photograph())), (64, 64))
+    with (folder / "annotations.jsonl").open("w", encoding="utf-8") as lines:
+        for split in ("val", "test"):
+            cv2.imwrite(str(folder / f"{split}.png"), picture)
+            row = {"file": f"{split}.png", "width": 64, "height": 64, "boxes": [[20, 6, 14, 26]], "split": split}
+            lines.write(json.dumps(row | {"source": "wider_val"}) + "\n")
+    return folder
+
+
+@pytest.mark.usefixtures("delegate")
+def test_each_size_has_its_card(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = script("face_models")
+    monkeypatch.setattr(models, "SIDES", {"face": 64, "face-large": 96})
+    network = build_face_network(FaceNetwork(stem=8, channels=(32, 32, 32), blocks=(0, 0, 0)), width=64, height=64)
+    network.save(tmp_path / "best.keras")
+    levels = [{"output": f"s{stride}", "stride": stride, "scale": 1.0} for stride in (8, 16, 32)]
+    card = detector_card(size=64).model_dump(mode="json") | {"metrics": {"val_ap50_24": 0.5}}
+    card["decode"]["levels"] = levels
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert models.main([str(tmp_path / "best.keras"), "--data", str(data), "--out", str(tmp_path / "out")]) == 0
+    for name, side in (("face", 64), ("face-large", 96)):
+        made = Model(tmp_path / "out" / f"{name}.tflite")
+        assert made.card is not None and made.card.name == name
+        assert made.inputs[0].shape == (1, side, side, 3)
+        assert {"val_ap50_12", "val_recall_24", "test_ap50_24_wider"} <= made.card.metrics.keys()
+
+
+def test_what_is_missing_is_one_sentence(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(tmp_path / "best.keras"), "--data", str(data), "--out", str(tmp_path / "out")]
+    assert script("face_models").main(arguments) == 1
+    assert "expected card.json beside" in capsys.readouterr().err
+    (tmp_path / "card.json").write_text('{"version": 1, "name": "x", "task": "tensors"}')
+    assert script("face_models").main(arguments) == 1
+    assert "expected the card of a detector beside the checkpoint" in capsys.readouterr().err
