@@ -5,41 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-import edgebnn
+from edgebnn.command import make_app, run_app
 from edgebnn.errors import EdgebnnError, MissingExtraError
 
-app = typer.Typer(
-    name="edgebnn",
-    help="Binarized neural networks on Raspberry Pi class devices.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = make_app("edgebnn", "Binarized neural networks on Raspberry Pi class devices.")
 
 ModelFile = Annotated[Path, typer.Argument(help="a .tflite file, or the name of a model in the package (face)")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object a line instead of text")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="threads of the interpreter and of the delegate")]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"edgebnn {edgebnn.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and stop")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
-) -> None:
-    """Options before the command; `main` itself looks for --debug."""
 
 
 def _train_extra(command: str) -> None:
@@ -278,19 +255,6 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(run(as_json=as_json))
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: run a command; an EdgebnnError becomes one sentence on stderr and its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        app(arguments, prog_name="edgebnn")
-    except EdgebnnError as error:
-        if "--debug" in arguments:
-            raise
-        print(f"edgebnn: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("edgebnn: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone: `edgebnn ... | head`
-        sys.stderr.close()
-        sys.exit(1)
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    run_app(app, arguments)

@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import edgebnn
-from edgebnn.errors import EdgebnnError
+from edgebnn.command import make_app, run_app
+from edgebnn.service.command import add_service
 
-CONFIG = Path("/etc/edgebnn/sleep.toml")
-STATE = Path("/var/lib/edgebnn/sleep")
-TITLE = "edgebnn-sleep: the bedside monitor"
+if TYPE_CHECKING:
+    from edgebnn.service.settings import Settings
 
-app = typer.Typer(
-    name="edgebnn-sleep",
-    help="The bedside sleep monitor.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = make_app("edgebnn-sleep", "The bedside sleep monitor.")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"edgebnn-sleep {edgebnn.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and stop")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
-) -> None:
-    """Options before the command; `main` itself looks for --debug."""
-
-
 SleepModel = Annotated[Path, typer.Option(help="a sleep network .tflite, or the name of one in the package")]
 Window = Annotated[float, typer.Option(min=0, max=90, help="minutes before the deadline in which the alarm may ring")]
 
@@ -98,46 +71,26 @@ def evaluate(
     run(csv_dir, window_min=window, model=model, as_json=as_json)
 
 
-@app.command()
-def run(
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="the settings")] = CONFIG,
-    check_config: Annotated[bool, typer.Option("--check-config", help="check the settings and stop")] = False,
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"folder for sign-ins [default: $STATE_DIRECTORY or {STATE}]"),
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="log more, and tracebacks of errors")] = False,
-) -> None:
+def _schema() -> type[Settings]:
+    from edgebnn_sleep.settings import SleepSettings
+
+    return SleepSettings
+
+
+def _start(config: Path, state: Path) -> int:
     """Run the monitor: measure, keep, show, and hint to the alarm clock.
 
-    Exit codes: 0 stopped, 1 failed, 2 usage, 69 the port of the page is in use, 78 the settings are wrong. Camera,
-    microphone, sensors, disk, broker and alarm clock may be missing, come and go. Under systemd it feeds the watchdog
-    while it measures or the camera has said why it cannot.
+    Camera, microphone, sensors, disk, broker and alarm clock may be missing, come and go. Under systemd it feeds the
+    watchdog while it measures or the camera has said why it cannot.
     """
-    from edgebnn_sleep.settings import SleepSettings
-
-    if check_config:
-        from edgebnn.service.settings import check_file
-
-        typer.echo(check_file(config, SleepSettings))
-        return
-    from edgebnn.service.log import set_up_log
     from edgebnn.service.settings import load_settings
-
-    set_up_log(debug=debug)
-    folder = Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or STATE) if state is None else state
     from edgebnn_sleep.service import Service
-
-    raise typer.Exit(Service(load_settings(config, SleepSettings), state=folder).run())
-
-
-@app.command("default-config")
-def default_config() -> None:
-    """Print the settings with their defaults and what they mean."""
-    from edgebnn.service.default_file import default_file
     from edgebnn_sleep.settings import SleepSettings
 
-    typer.echo(default_file(SleepSettings, title=TITLE), nl=False)
+    return Service(load_settings(config, SleepSettings), state=state).run()
+
+
+add_service(app, _start, schema=_schema, service="sleep", title="edgebnn-sleep: the bedside monitor", keeps="sign-ins")
 
 
 @app.command()
@@ -188,22 +141,9 @@ def simulate(
     )
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: run a command; an EdgebnnError becomes one sentence on stderr and its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        app(arguments, prog_name="edgebnn-sleep")
-    except EdgebnnError as error:
-        if "--debug" in arguments:
-            raise
-        print(f"edgebnn-sleep: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("edgebnn-sleep: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone: `edgebnn-sleep ... | head`
-        sys.stderr.close()
-        sys.exit(1)
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    run_app(app, arguments)
 
 
 if __name__ == "__main__":

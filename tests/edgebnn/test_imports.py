@@ -55,7 +55,12 @@ def test_importing_edgebnn_loads_nothing() -> None:
 def test_the_command_line_imports_what_a_command_needs() -> None:
     new = modules_after("import edgebnn.cli")
     assert not new & {"numpy", "cv2", "pydantic", "ai_edge_litert", "tensorflow"}
-    assert {name for name in new if name.startswith("edgebnn")} == {"edgebnn", "edgebnn.cli", "edgebnn.errors"}
+    assert {name for name in new if name.startswith("edgebnn")} == {
+        "edgebnn",
+        "edgebnn.cli",
+        "edgebnn.command",
+        "edgebnn.errors",
+    }
 
 
 def test_run_needs_no_opencv() -> None:

@@ -23,6 +23,7 @@ MODULES = (
     "edgebnn.camera",
     "edgebnn.card",
     "edgebnn.cli",
+    "edgebnn.command",
     "edgebnn.config",
     "edgebnn.delegate.loader",
     "edgebnn.detect",
@@ -36,6 +37,7 @@ MODULES = (
 SERVICES = ("edgebnn.service", "edgebnn.camera", "edgebnn_alarm", "edgebnn_face", "edgebnn_sleep")
 WITHOUT_EXTRA = (
     "edgebnn.service.board",
+    "edgebnn.service.command",
     "edgebnn.service.default_file",
     "edgebnn.service.live",
     "edgebnn.service.log",

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgebnn_face.cli import main, state_folder
+from edgebnn_face.cli import main
 from edgebnn_face.settings import FaceSettings
 
 from edgebnn.service.settings import load_settings
@@ -89,13 +89,6 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("run", "--help") == 0 and "69 the port" in capsys.readouterr().out.replace("\n", " ")
     assert run("fly") == 2
     assert run("--fly") == 2
-
-
-def test_the_state_folder_is_what_systemd_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/edgebnn/face:/other")
-    assert state_folder() == Path("/var/lib/edgebnn/face")
-    monkeypatch.delenv("STATE_DIRECTORY")
-    assert state_folder() == Path("/var/lib/edgebnn/face")
 
 
 def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
