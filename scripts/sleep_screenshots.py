@@ -26,7 +26,7 @@ NIGHT_MS = 900_000
 
 
 def main() -> None:
-    """Write sleep-{alarm,ringing,tonight}-phone.png, sleep-page.png and sleep-night.png into a folder."""
+    """Write sleep-{alarm,ringing}-phone.png, sleep-page.png and sleep-night.png into a folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("docs/figures"))
     parser.add_argument("--speed", type=float, default=300)
@@ -67,7 +67,6 @@ def take(phone: Page, desk: Page, url: str, folder: Path) -> None:
     desk.goto(url)
     shot(desk, "sleep-page.png", full_page=True)
     shot(phone, "sleep-ringing-phone.png")
-    shot(phone, "sleep-tonight-phone.png", full_page=True)
     phone.click("#stop")
     phone.wait_for_selector("#tonight >> text=/Stopped /")
     desk.goto(f"{url}/nights")
