@@ -20,7 +20,7 @@ def replay(
     With a deadline exactly one row rings, at the latest the last one up to it; InputError when there is none.
     """
     night = read_night(file)
-    if deadline_s is not None and deadline_s < night.time_s[0]:
+    if deadline_s is not None and not deadline_s >= night.time_s[0]:
         raise InputError(
             f"expected --alarm-deadline in the time_s of {file}, from {night.time_s[0]:g} to {night.time_s[-1]:g}, "
             f"got {deadline_s:g}"

@@ -19,6 +19,7 @@ WAKE, N1, N2, N3, REM = range(5)
 UNSCORED = -1
 STAGE_NAMES = ("wake", "N1", "N2", "N3", "REM")
 MOST_BYTES = 32 << 20
+LARGEST = 1e15  # number of any column but stage
 LONGEST_S = 7 * 24 * 3600  # of a file, from its first row to the last
 _NEEDED = ("time_s", "activity")
 _OPTIONAL = ("sound_db", "light_lux", "stage")
@@ -99,8 +100,8 @@ def _parse(shown: str, name: str, text: str) -> Night:
 
 def _columns(shown: str, header: Sequence[str]) -> dict[str, int]:
     """Where each known column stands; others are not looked at."""
-    for column in _NEEDED:
-        if header.count(column) != 1:
+    for column in (*_NEEDED, *_OPTIONAL):
+        if header.count(column) > 1 or (column in _NEEDED and column not in header):
             first = ",".join(header)[:80]
             raise DataError(f"{shown}: expected a header with one column {column}, got {first!r}: name the columns")
     return {column: header.index(column) for column in (*_NEEDED, *_OPTIONAL) if column in header}
@@ -117,8 +118,10 @@ def _number(where: str, column: str, cell: str) -> float:
     if column == "stage":
         if value not in (UNSCORED, *range(len(STAGE_NAMES))):
             raise DataError(f"{where}: stage = {cell[:40]!r}: expected 0 wake, 1 N1, 2 N2, 3 N3, 4 REM or -1 unscored")
-    elif not math.isfinite(value) or abs(value) > 1e15:
+    elif math.isnan(value):
         raise DataError(f"{where}: {column} = {cell[:40]!r}: expected a number; leave rows out that have none")
+    elif abs(value) > LARGEST:
+        raise DataError(f"{where}: {column} = {cell[:40]!r}: expected a number up to {LARGEST:g}")
     elif column == "activity" and value < 0:
         raise DataError(f"{where}: activity = {cell[:40]!r}: expected a number from 0 up")
     return value

@@ -104,6 +104,8 @@ def test_mistakes_are_one_sentence(tmp_path: Path, rows: list[str], capsys: pyte
     file = str(write(tmp_path, rows))
     code, said = refused(capsys, "--csv", file, "--alarm-deadline", "-1")
     assert code == 1 and "--alarm-deadline" in said and said.count("\n") == 1
+    code, said = refused(capsys, "--csv", file, "--alarm-deadline", "nan")
+    assert code == 1 and "got nan" in said
     code, said = refused(capsys, "--csv", file, "--rule", "moon")
     assert code == 2 and "network, motion, cole-kripke" in said
     code, said = refused(capsys, "--csv", file, "--window", "91")
