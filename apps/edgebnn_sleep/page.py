@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from edgebnn_sleep.timekeeping import Time
 from edgebnn_sleep.views import Views
 
 HERE = Path(__file__).parent
+DIGITS = re.compile("[0-9]{1,9}")
 EXPORTS: dict[str, tuple[str, Callable[..., Iterator[str]]]] = {
     "epochs.csv": ("text/csv", backup.epochs_csv),
     "epochs.json": ("application/json", backup.epochs_json),
@@ -107,9 +109,12 @@ class Page:
     async def _skip(self, request: Request) -> Response:
         form = await request.form()
         keys: dict[str, Any] = {"by": "page", "undo": form.get("undo") == "yes"}
-        alarm, date = form.get("alarm"), form.get("date")
-        if isinstance(alarm, str) and alarm.isdigit():
-            keys["alarm"] = int(alarm)
+        try:
+            alarm, date = _alarm_number(form.get("alarm")), form.get("date")
+        except InputError as error:
+            return problem(request, 422, str(error))
+        if alarm is not None:
+            keys["alarm"] = alarm
         if isinstance(date, str) and date:
             keys["date"] = date
         return await self._command(request, "/alarms" if form.get("next") == "alarms" else "/", "skip", **keys)
@@ -154,10 +159,11 @@ class Page:
 
     async def _save_alarm(self, request: Request) -> Response:
         form = await request.form()
-        number = form.get("id")
         alarm: dict[str, Any] = dict(NEW)
-        known = {"id": int(number)} if isinstance(number, str) and number.isdigit() else {}
+        known: dict[str, int] = {}
         try:
+            if (number := _alarm_number(form.get("id"))) is not None:
+                known = {"id": number}
             alarm = read_form(form)
             await run_in_threadpool(self._clock.ask, "set", alarm=alarm | known, by="page")
         except (InputError, RefusedError, UnavailableError) as error:
@@ -208,7 +214,7 @@ class Page:
             raise HTTPException(404)
         media_type, write = EXPORTS[name]
         days = request.query_params.get("days", "")
-        if days and not (days.isdigit() and 0 < int(days) <= 100_000):
+        if days and not (DIGITS.fullmatch(days) and 0 < int(days) <= 100_000):
             return problem(request, 422, f"expected days=1 to 100000, got {days[:20]!r}")
         since_s = self._time.now_s() - int(days) * 86_400 if days else 0.0
         lines = write(self._store.all_epochs(since_s), self._time.zone())
@@ -257,6 +263,15 @@ class Page:
                 ) from None
         self._on_journal()
         return f"{done}, {len(new)} of {len(found.alarms)} alarms were new"
+
+
+def _alarm_number(field: object) -> int | None:
+    """The alarm that a form is about; None when it names none, InputError when that is no number."""
+    if not field:
+        return None
+    if not (isinstance(field, str) and DIGITS.fullmatch(field)):
+        raise InputError(f"expected the number of an alarm, got {str(field)[:40]!r}")
+    return int(field)
 
 
 def _download(lines: Iterator[str], media_type: str, name: str) -> Response:

@@ -114,6 +114,8 @@ ODD = {
     "/nights?until=0001-01-01": 200,
     "/data/..%2f..%2fetc%2fpasswd": 404,
     "/data/epochs.csv?days=-1": 422,
+    "/data/epochs.csv?days=%C2%B2": 422,  # a superscript two: a digit, and no number
+    f"/data/epochs.csv?days={'9' * 5000}": 422,
     "/data/epochs.csv?days=1": 200,
     "/alarms/99": 404,
     "/alarms/99999999999999999999": 404,
@@ -130,6 +132,13 @@ def test_odd_forms(house, browser):
     assert post(browser, "/alarms/save").status_code == 422
     assert post(browser, "/alarms/save", time="07:00", window_min="ten").status_code == 422
     assert post(browser, "/alarms/99/delete").status_code == 409
+    house.set_alarm()
+    for number in ("two", "²", "9" * 5000):
+        answer = post(browser, "/skip", alarm=number)
+        assert answer.status_code == 422 and "number of an alarm" in answer.text
+        assert post(browser, "/alarms/save", id=number).status_code == 422
+    (alarm,) = house.client.ask("list")["alarms"]
+    assert alarm["next"]["state"] != "skipped"
     assert post(browser, "/snooze").status_code == 409, "nothing rings"
     assert post(browser, "/stop").status_code == 200
 
