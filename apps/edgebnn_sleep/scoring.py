@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from edgebnn.errors import EdgebnnError, InputError
-from edgebnn.evaluation.sleep.baselines import cole_kripke
-from edgebnn.evaluation.sleep.rules import COLE_KRIPKE_COUNTS, RULES
-from edgebnn.runtime.sleep_features import NAMES, SleepFeatures
+from edgebnn.evaluation.sleep.nights import UNSCORED
+from edgebnn.evaluation.sleep.rules import RULES, PastColeKripke
+from edgebnn.runtime.sleep_features import SleepFeatures, movement_of
 from edgebnn.runtime.sleep_scorer import SleepScore, SleepScorer
 
 log = logging.getLogger("edgebnn.sleep")
-
-UNSCORED = -1
-_MOVING, _SIZE, _EXCESS = NAMES.index("moving"), NAMES.index("size"), NAMES.index("excess")
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class MovementScorer:
     def begin(self) -> None:
         """See Scorer."""
         self._features = SleepFeatures()
-        self._counts: deque[float] = deque([0.0] * 10, maxlen=10)
+        self._formula = PastColeKripke()
         self._last_s = -math.inf
 
     def add(self, time_s: float, activity: float | None) -> SleepScore:
@@ -64,16 +58,14 @@ class MovementScorer:
                 f"expected an epoch after {self._last_s:g} s, got one at {time_s:g} s: begin() a new night"
             )
         self._last_s = time_s
-        row = self._features.add(activity)
-        relative = float(np.expm1(3 * row[_EXCESS]))
-        self._counts.append(relative * COLE_KRIPKE_COUNTS)
-        index = float(cole_kripke(np.array(self._counts), causal=True)[-1])
+        moving, size, relative = movement_of(self._features.add(activity))
+        index = self._formula.add(time_s, relative)
         # The formula has a threshold, no probability; this one passes one half there.
         p_wake = index / (1 + index)
-        asleep, moving = index < 1, bool(row[_MOVING])
+        asleep = index < 1
         return SleepScore(
             time_s=time_s, p_wake=p_wake, p_light=p_wake, asleep=asleep, restless=asleep and moving, stage=UNSCORED,
-            moving=moving, size=float(row[_SIZE]), relative=relative,
+            moving=moving, size=size, relative=relative,
         )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ FLOOR_NOISE = 4.0
 PRIOR = 3.0
 """Epochs' worth of belief, when the night begins, that sizes of movements are spread like `PRIOR_DEVIATION`."""
 PRIOR_DEVIATION = 1.2
+EXCESS_SCALE = 3.0
+"""Logarithms of the excess, in typical movements of the night, that make 1."""
 
 NAMES = (
     "known", "moving", "size", "rank", "excess",
@@ -60,7 +62,7 @@ class SleepFeatures:
         ordered = self._sorted
         rank = (bisect_left(ordered, activity) + bisect_right(ordered, activity)) / (2 * len(ordered))
         unit = math.exp(self._log_sum / self._moves) if self._moves else 1.0
-        return self._row(1.0, float(moving), size, rank, math.log1p(excess / unit) / 3)
+        return self._row(1.0, float(moving), size, rank, math.log1p(excess / unit) / EXCESS_SCALE)
 
     def _excess(self, activity: float) -> tuple[float, bool]:
         """By how much the epoch exceeds the floor, and whether that is a movement."""
@@ -102,6 +104,12 @@ class SleepFeatures:
 
 
 _WINDOWS = np.array(WINDOWS)
+_MOVING, _SIZE, _EXCESS = NAMES.index("moving"), NAMES.index("size"), NAMES.index("excess")
+
+
+def movement_of(row: Row) -> tuple[bool, float, float]:
+    """Of the features of an epoch: whether it moves, the size 0 to 1, and the excess in typical movements."""
+    return bool(row[_MOVING]), float(row[_SIZE]), float(np.expm1(EXCESS_SCALE * row[_EXCESS]))
 
 
 def _quantile(ordered: list[float], share: float) -> float:

@@ -9,14 +9,13 @@ import numpy as np
 
 from edgebnn.errors import InputError, ModelError
 from edgebnn.runtime.model import Model
-from edgebnn.runtime.sleep_features import COUNT, NAMES, Row, SleepFeatures
+from edgebnn.runtime.sleep_features import COUNT, Row, SleepFeatures, movement_of
 
 EPOCH_S = 30
 NEW_NIGHT_S = 4 * 3600
 """After a gap this long the next epoch begins a night of its own."""
 RESTLESS = 0.5
 WAKE, N1 = 0, 1
-_MOVING, _SIZE, _EXCESS = NAMES.index("moving"), NAMES.index("size"), NAMES.index("excess")
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,7 @@ class SleepScorer:
         likely = np.exp(stages - stages.max())
         likely /= likely.sum()
         asleep = p_wake < self._threshold
+        moving, size, relative = movement_of(row)
         # Of stages the network knows less than of wake, so wake decides first.
         return SleepScore(
             time_s=time_s,
@@ -114,7 +114,7 @@ class SleepScorer:
             asleep=asleep,
             restless=asleep and float(1 / (1 + np.exp(-restless[0]))) >= RESTLESS,
             stage=N1 + int(likely[N1:].argmax()) if asleep else WAKE,
-            moving=bool(row[_MOVING]),
-            size=float(row[_SIZE]),
-            relative=float(np.expm1(3 * row[_EXCESS])),
+            moving=moving,
+            size=size,
+            relative=relative,
         )

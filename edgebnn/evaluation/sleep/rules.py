@@ -10,12 +10,15 @@ import numpy as np
 
 from edgebnn.errors import InputError
 from edgebnn.evaluation.sleep.baselines import cole_kripke
+from edgebnn.evaluation.sleep.nights import EPOCH_S
 from edgebnn.runtime.sleep_scorer import SleepScore
 
 MOTION_SIZE = 0.7
 """The plain motion rule rings at a movement of at least this size among those of the night; set on simulated nights."""
 COLE_KRIPKE_COUNTS = 1.2
 """Counts that a typical movement of the night stands for in Cole and Kripke's formula; set on simulated nights."""
+COLE_KRIPKE_EPOCHS = 10
+"""That the causal formula depends on: five minutes."""
 NETWORK_FIRST, NETWORK_LAST = 0.7, 0.5
 """The network's rule rings at this P(wake or N1) when the window opens and, falling in proportion, when it closes."""
 
@@ -63,21 +66,38 @@ class NetworkRule:
         return f"awake or in light sleep, {100 * self._light:.0f} % sure" if self._light >= threshold else None
 
 
+class PastColeKripke:
+    """Cole and Kripke's index of one epoch after the other, from it and those before; nothing moves in a gap."""
+
+    def __init__(self) -> None:
+        """A night of stillness."""
+        self._counts: deque[float] = deque([0.0] * COLE_KRIPKE_EPOCHS, maxlen=COLE_KRIPKE_EPOCHS)
+        self._last_s: float | None = None
+
+    def add(self, time_s: float, relative: float) -> float:
+        """The index of the epoch at `time_s`, awake from 1 up; `relative` as in SleepScore."""
+        missing = 0 if self._last_s is None else round((time_s - self._last_s) / EPOCH_S) - 1
+        self._counts.extend([0.0] * min(missing, COLE_KRIPKE_EPOCHS))
+        self._counts.append(relative * COLE_KRIPKE_COUNTS)
+        self._last_s = time_s
+        return float(cole_kripke(np.array(self._counts), causal=True)[-1])
+
+
 class ColeKripkeRule:
     """Cole and Kripke's formula, past epochs only."""
 
     def __init__(self) -> None:
         """A night of stillness."""
-        self._counts: deque[float] = deque([0.0] * 10, maxlen=10)
+        self._formula = PastColeKripke()
+        self._index = 0.0
 
     def add(self, score: SleepScore) -> None:
         """See RingRule."""
-        self._counts.append(score.relative * COLE_KRIPKE_COUNTS)
+        self._index = self._formula.add(score.time_s, score.relative)
 
     def reason(self, window_left: float) -> str | None:
         """See RingRule."""
-        index = float(cole_kripke(np.array(self._counts), causal=True)[-1])
-        return f"awake by Cole and Kripke, {index:.1f}" if index >= 1 else None
+        return f"awake by Cole and Kripke, {self._index:.1f}" if self._index >= 1 else None
 
 
 RULES: dict[str, Callable[[], RingRule]] = {
