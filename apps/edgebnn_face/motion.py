@@ -13,8 +13,10 @@ Mask = npt.NDArray[np.bool_]
 
 GRID = (64, 48)
 """Cells across and down."""
-LEAST_CHANGE = 6.0
-"""Grey levels that a cell must differ from the background; a cell of 100 pixels averages a sensor's noise away."""
+LEAST_CHANGE, MOST_CHANGE = 6.0, 15.0
+"""Grey levels that a cell must differ from the background, and that are enough whatever the noise."""
+NOISE = 5.0
+"""Between them: so many standard deviations of the noise, judged by the calmest quarter of the cells."""
 LEAST_CELLS = 4
 """Cells that must differ: a face 1/30 as wide as the picture."""
 MEMORY_S = 2.0
@@ -34,7 +36,7 @@ class MotionGate:
         self.mask = mask
         self._background: npt.NDArray[np.float32] | None = None
         self._seen_ns = 0
-        self._moved_ns: int | None = None
+        self._moved_ns = 0
 
     def update(self, image: Image, timestamp_ns: int) -> bool:
         """Whether something moves in this RGB frame (H, W, 3), or did within the last `hold_s`."""
@@ -45,7 +47,9 @@ class MotionGate:
             return True
         change = grid - self._background
         change -= np.median(change)
-        differs = np.abs(change) > LEAST_CHANGE
+        change = np.abs(change, out=change)
+        deviation = np.quantile(change, 0.25) / 0.3186  # of normal noise
+        differs = change > min(max(NOISE * deviation, LEAST_CHANGE), MOST_CHANGE)
         if self.mask is not None:
             differs &= self.mask
         elapsed_s = max(timestamp_ns - self._seen_ns, 0) / 1e9
@@ -53,7 +57,8 @@ class MotionGate:
         self._seen_ns = timestamp_ns
         if np.count_nonzero(differs) >= LEAST_CELLS:
             self._moved_ns = timestamp_ns
-        return self._moved_ns is not None and timestamp_ns - self._moved_ns < self.hold_s * 1e9
+            return True
+        return timestamp_ns - self._moved_ns < self.hold_s * 1e9
 
     def forget(self) -> None:
         """The camera was away: open again."""

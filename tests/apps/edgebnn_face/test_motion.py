@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from edgebnn_face.motion import GRID, MotionGate
@@ -7,6 +9,12 @@ from edgebnn_face.region import cells
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(0, 1, (16, 240, 320, 1)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True, params=range(3))
+def rng(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three different noises, the same whatever runs before."""
+    monkeypatch.setattr(sys.modules[__name__], "RNG", np.random.default_rng(request.param))
 
 
 def scene(x: float | None = None, *, noise: float = 4.0, light: float = 0.0) -> np.ndarray:
@@ -27,6 +35,13 @@ def test_opens_first_and_closes_when_nothing_moves() -> None:
     assert opened(gate, [scene() for _ in range(30)]) == [True] * 10 + [False] * 20
 
 
+def test_without_a_hold_it_is_open_while_something_moves() -> None:
+    gate = MotionGate(hold_s=0)
+    assert opened(gate, [scene(), *[scene(50)] * 2, *[scene(90)] * 2])[0]
+    assert not any(opened(gate, [scene(90)] * 100, since_s=1)[80:])
+    assert all(opened(gate, [scene(150 + 20 * k) for k in range(4)], since_s=20))
+
+
 @pytest.mark.parametrize("fps", [2, 10, 30])
 def test_opens_for_what_moves_fast_or_slowly(fps: float) -> None:
     for pixels_per_s in (8, 200):
@@ -43,10 +58,20 @@ def test_a_change_of_light_is_no_motion() -> None:
     assert not any(opened(gate, [scene(light=4.0 * min(k, 8)) for k in range(20)], since_s=2))
 
 
-def test_noise_in_the_dark_is_no_motion() -> None:
+@pytest.mark.parametrize("noise", [2, 4, 8, 12])
+def test_noise_in_the_dark_is_no_motion(noise: float) -> None:
     gate = MotionGate(hold_s=0.5)
-    opened(gate, [scene(noise=8) for _ in range(20)])
-    assert not any(opened(gate, [scene(noise=8) for _ in range(50)], since_s=2))
+    opened(gate, [scene(noise=noise) for _ in range(20)])
+    assert not any(opened(gate, [scene(noise=noise) for _ in range(150)], since_s=2))
+    assert opened(gate, [scene(50, noise=noise)], since_s=18)[0]
+
+
+def test_who_fills_the_picture_moves_too() -> None:
+    gate = MotionGate(hold_s=0.5)
+    opened(gate, [scene() for _ in range(20)])
+    near = scene()
+    near[:, :288] = np.clip(near[:, :288] + RNG.normal(30, 40, (240, 288, 1)).repeat(3, 2), 0, 255)
+    assert opened(gate, [near], since_s=3)[0]
 
 
 def test_motion_outside_of_the_region_does_not_count() -> None:
