@@ -19,12 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebnn.errors import EdgebnnError
+from edgebnn.service.state import write_state
 
 logger = logging.getLogger("edgebnn.snapshots")
 
 Image = npt.NDArray[np.uint8]
 NAME = re.compile(r"\d{8}T\d{6}\.\d{3}-\d{1,12}(-\d{1,3})?\.jpg", re.ASCII)
 """Local time and track; nothing else in the folder is ever listed, sent or deleted."""
+UNFINISHED = re.compile(rf"\.{NAME.pattern}\..*", re.ASCII)
+"""What `write_state` leaves behind when the power goes."""
 SWEEP_S = 600.0
 STEADY_S = 3600.0
 """Files are deleted for their age only when the wall clock has not been set for so long: their age may be wrong."""
@@ -163,16 +166,9 @@ class Snapshots:
         good, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
         if not good:
             raise EdgebnnError(f"no JPEG can be made of {image.shape[1]}x{image.shape[0]} pixels")
-        path = self.folder / self._name(track)
-        part = path.with_suffix(".part")
-        try:
-            part.write_bytes(data.tobytes())
-            part.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise
-        sizes[path.name] = len(data)
+        name = self._name(track)
+        write_state(self.folder / name, data.tobytes())
+        sizes[name] = len(data)
         self._make_room()
 
     def _name(self, track: int) -> str:
@@ -188,12 +184,13 @@ class Snapshots:
         """What lies in the folder, read once; later only this object changes it."""
         if self._sizes is None:
             sizes: dict[str, int] = {}
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # not there yet; `write` says what is wrong with it
                 for path in self.folder.iterdir():
                     if NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
                         sizes[path.name] = path.stat().st_size
-                    elif NAME.fullmatch(path.with_suffix(".jpg").name) and path.suffix == ".part":
-                        path.unlink()  # of a power cut
+                    elif UNFINISHED.fullmatch(path.name):
+                        with contextlib.suppress(OSError):  # read-only: it stays
+                            path.unlink()
             self._sizes = sizes
         return self._sizes
 

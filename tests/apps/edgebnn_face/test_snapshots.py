@@ -58,6 +58,7 @@ def test_a_picture_is_written_whole_and_read_back(tmp_path: Path, clock: Clock) 
     (name,) = store.names(10)
     assert NAME.fullmatch(name) and name.endswith("-7.jpg")
     assert [path.name for path in store.folder.iterdir()] == [name]
+    assert (store.folder / name).stat().st_mode & 0o077 == 0  # nobody else's
     content = store.read(name)
     assert content is not None
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -123,7 +124,7 @@ def test_a_wrong_clock_deletes_nothing(tmp_path: Path, clock: Clock) -> None:
 def test_what_lay_there_before_is_kept_bounded_and_remains_of_a_power_cut_go(tmp_path: Path, clock: Clock) -> None:
     for k in range(5):
         (tmp_path / f"20260101T00000{k}.000-{k}.jpg").write_bytes(bytes(30_000))
-    (tmp_path / "20260101T000009.000-9.part").write_bytes(b"half")
+    (tmp_path / ".20260101T000009.000-9.jpg.k3_x9a").write_bytes(b"half")
     store = make(tmp_path, clock, max_mb=0.1)
     store.sweep()
     assert store.names(9) == [f"20260101T00000{k}.000-{k}.jpg" for k in (4, 3, 2)]
@@ -136,11 +137,11 @@ def test_a_full_disk_is_said_once_and_its_end_too(
     caplog.set_level(logging.INFO)
     store = make(tmp_path, clock)
 
-    def full(self: Path, data: bytes) -> int:
+    def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(os, "fsync", full)
         for track in range(5):
             assert not store.write(picture(), track)
     assert store.failure == "No space left on device"
