@@ -16,6 +16,7 @@ logger = logging.getLogger("edgebnn.web")
 HEAD_DEADLINE_S = 10.0
 WRITE_DEADLINE_S = 20.0
 LARGEST_HEAD = 16 * 1024  # bytes
+SLICE = 1024
 
 
 def make_protocol(
@@ -40,7 +41,9 @@ def make_protocol(
             self._time_head()
 
         def data_received(self, data: bytes) -> None:
-            super().data_received(data)
+            for start in range(0, len(data), SLICE):  # h11 measures a head only while its end has not come
+                if not self.transport.is_closing():
+                    super().data_received(data[start : start + SLICE])
             self._time_head()
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -95,7 +95,9 @@ class Sessions:
         try:
             write_state(self._state, json.dumps({k: end for k, end in self._ends.items() if end > now}).encode())
         except OSError as error:
-            logger.warning("%s cannot be written, browsers must sign in again after a restart: %s", self._state, error)
+            logger.warning(
+                "%s cannot be written (%s): browsers must sign in again after a restart", self._state, error.strerror
+            )
 
 
 class Attempts:

@@ -138,6 +138,15 @@ def test_hostile_heads_are_refused_and_bounded(connect: Callable[[], socket.sock
     assert site.ask("/live").status_code == 200
 
 
+@pytest.mark.parametrize(("length", "status"), [(15_000, b"404"), (18_000, b"400"), (200_000, b"400")])
+def test_a_head_that_comes_at_once_is_bounded_too(
+    connect: Callable[[], socket.socket], length: int, status: bytes
+) -> None:
+    client = connect()
+    client.sendall(b"GET /" + length * b"a" + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.recv(10_000).split()[1] == status
+
+
 def test_slow_loris_does_not_keep_others_out(connect: Callable[[], socket.socket], site: Site) -> None:
     """Four times as many as there is room for, each sending its head slowly: a quick client gets its answer."""
     crowd = [connect() for _ in range(40)]
