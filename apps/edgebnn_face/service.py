@@ -175,10 +175,10 @@ class Service:
     def _on_camera(self, status: Status) -> None:
         if status.state == "streaming":
             logger.info("the camera %s sends pictures", self.camera.source.name)
-        elif status.state in ("camera_lost", "stuck"):
-            logger.warning("%s: %s: %s", status.state, self.camera.source.name, status.reason)
+        elif not status.reason:
+            logger.info("%s: %s", status.state, self.camera.source.name)
         elif status.reason != "closed":
-            logger.info("%s: %s %s", status.state, self.camera.source.name, status.reason)
+            logger.warning("%s: %s: %s", status.state, self.camera.source.name, status.reason)
         self._notifier.status(self._status_line())
 
     def _on_settings(self, settings: FaceSettings) -> None:

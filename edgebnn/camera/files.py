@@ -10,6 +10,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from edgebnn.camera.capture import Captured, silence_opencv
 from edgebnn.camera.clock import Clock, Pace
 from edgebnn.camera.frame import Frame, Image
 from edgebnn.errors import InputError
@@ -79,7 +80,7 @@ class Folder:
             yield Frame(image, 0, number)
 
 
-class Video:
+class Video(Captured):
     """The frames of a video file, RGB; name and relative as in `Picture`.
 
     paced: at the video's own rate, by `clock`, and with its time of passing as timestamp; else as they are asked for.
@@ -104,19 +105,6 @@ class Video:
         self.relative = PurePath(path.name) if relative is None else relative
         self.fps = 25.0
         """Frames per second, known from the first frame on."""
-        self._capture: cv2.VideoCapture | None = None
-
-    def __enter__(self) -> Video:
-        """The file is opened with the first frame."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield each frame; InputError when the file is no video, or ends before the length it states."""
@@ -246,6 +234,7 @@ def _open_video(path: Path) -> cv2.VideoCapture:
         raise InputError("no such file: check the path")
     if not path.is_file():
         raise InputError("expected an image file, a folder or a video file, got something else")
+    silence_opencv()
     # One decoding thread, so that its CPU time ends with read() and is not counted as inference. An absolute path,
     # because FFmpeg takes `name:...` for a protocol.
     options = [cv2.CAP_PROP_N_THREADS, 1] if hasattr(cv2, "CAP_PROP_N_THREADS") else []

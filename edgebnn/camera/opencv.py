@@ -8,12 +8,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
+from edgebnn.camera.capture import Captured, silence_opencv
 from edgebnn.camera.clock import Clock
 from edgebnn.camera.frame import Frame
 from edgebnn.errors import UnavailableError
@@ -26,7 +26,7 @@ NAME_TIMEOUT_S = 1.5
 _OLDEST_STAMP_S = 2.0
 
 
-class V4l2:
+class V4l2(Captured):
     """A V4L2 camera: USB, or any other that has a /dev/videoN which gives pictures."""
 
     live = True
@@ -50,19 +50,6 @@ class V4l2:
         self._fps = fps
         self._format = format
         self._clock = clock or Clock()
-        self._capture: cv2.VideoCapture | None = None
-
-    def __enter__(self) -> V4l2:
-        """The device is opened with the first frame."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the device."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield its frames; UnavailableError when it is not there, busy, or stops."""
@@ -98,7 +85,7 @@ class V4l2:
         return capture
 
 
-class Stream:
+class Stream(Captured):
     """A stream over the network: RTSP, or MJPEG and whatever else FFmpeg reads over HTTP."""
 
     live = True
@@ -109,19 +96,6 @@ class Stream:
         self.name = name
         self._url = url
         self._clock = clock or Clock()
-        self._capture: cv2.VideoCapture | None = None
-
-    def __enter__(self) -> Stream:
-        """The connection is made with the first frame."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Hang up."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield its frames; UnavailableError when it cannot be reached, is none, or stops."""
@@ -162,13 +136,6 @@ def _look_up(host: str, name: str) -> None:
         raise UnavailableError(
             f"cannot open the stream {name}: {error.strerror} about {host!r}; check the name and the network"
         )
-
-
-def silence_opencv() -> None:
-    """It and its decoders tell stderr about every damaged macroblock and failed attempt; we say what matters once."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET, read when the first video is opened
-    if hasattr(cv2, "setLogLevel"):
-        cv2.setLogLevel(0)
 
 
 def _frames(capture: cv2.VideoCapture, clock: Clock, *, what: str, stamped: bool) -> Iterator[Frame]:

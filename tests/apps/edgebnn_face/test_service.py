@@ -203,6 +203,18 @@ def test_a_film_ends_and_the_service_stays(tmp_path: Path) -> None:
         assert face.stop() == 0
 
 
+def test_a_damaged_film_is_said_in_one_line(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"\0\0\0\x20ftypisom" + bytes(5000))
+    with running(tmp_path, config(str(film))) as face:
+        until(lambda: face.live()["state"] == "ended", face)
+        assert face.live()["reason"].startswith("the video cannot be opened")
+        assert face.stop() == 0
+    ours = [line for line in face.log if re.match(r"\d{4}-\d\d-\d\dT\S+ (info|warning) ", line)]
+    assert [line for line in face.log if line not in ours and "TensorFlow Lite" not in line] == []
+    assert len([line for line in ours if f"warning face: ended: {film}: the video cannot be opened" in line]) == 1
+
+
 # What goes wrong around it
 
 
