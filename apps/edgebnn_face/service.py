@@ -194,12 +194,9 @@ class Service:
             announce_presence(self.home, result.count)
         if self._lines is not None and settings.json_lines == "frames":
             self._lines.put(frame_line(result))
-        if settings.snapshots.enabled:
-            for event in result.events:
-                if event.kind == "enter":
-                    frame = result.frame
-                    image = plain(result, width=frame.width, blur=settings.picture.blur_faces)
-                    self.snapshots.put(image, event.id)
+        came = [event.id for event in result.events if event.kind == "enter"]
+        if settings.snapshots.enabled and came:  # one picture shows all who came
+            self.snapshots.put(plain(result, width=result.frame.width, blur=settings.picture.blur_faces), came[0])
         self.page.show(result)
 
     def _on_away(self, events: Sequence[Event]) -> None:

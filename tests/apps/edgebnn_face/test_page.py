@@ -205,6 +205,8 @@ def test_snapshots_are_shown_and_deleted(face: FaceProcess) -> None:
         assert answer.headers["content-type"] == "image/jpeg" and answer.headers["cache-control"] == "no-store"
         picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape == (240, 320, 3)
+        kept = [file.read_bytes() for file in (face.state / "snapshots").glob("*.jpg")]
+        assert len(set(kept)) == len(kept)  # of those who come together, one picture
         for bad in ("..%2f..%2fsettings.json", "%2e%2e/settings.json", "settings.json", path[-40:] + "x", "%00.jpg"):
             assert client.get(f"/snapshots/{bad}").status_code == 404
         token = form_token(text)
