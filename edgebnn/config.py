@@ -28,16 +28,27 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is not TOML: {error}") from None
 
 
-def check_config(raw: dict[str, Any], schema: type[Schema], *, file: Path) -> Schema:
-    """`raw` as `schema`; ConfigError names the file, the first wrong key and its value."""
+SENTENCES = {
+    "extra_forbidden": "there is no such key, check its name",
+    "model_type": "expected a table",
+    "tuple_type": "expected a list",
+}
+LONGEST = 100  # characters of a value in a message
+
+
+def check_config(raw: dict[str, Any], schema: type[Schema], *, file: Path | None) -> Schema:
+    """`raw` as `schema`; ConfigError names the file, where it comes from one, the first wrong key and its value."""
     try:
         return schema.model_validate(raw)
     except pydantic.ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = ".".join(map(str, problem["loc"])) or "(the whole file)"
-        if problem["type"] == "extra_forbidden":
-            raise ConfigError(f"{file}: {key} = {problem['input']!r}: there is no such key, check its name") from None
+        where = f"{file}: {key}" if file else key
         if problem["type"] == "missing":
-            raise ConfigError(f"{file}: {key} is missing: give it a value") from None
-        sentence = problem["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{file}: {key} = {problem['input']!r}: {sentence}") from None
+            raise ConfigError(f"{where} is missing: give it a value") from None
+        sentence = SENTENCES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        if isinstance(problem["input"], pydantic.SecretStr):
+            raise ConfigError(f"{where}: {sentence}") from None
+        value = repr(problem["input"])
+        value = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+        raise ConfigError(f"{where} = {value}: {sentence}") from None

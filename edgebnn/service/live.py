@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal
 import pydantic
 import pydantic_core
 
-from edgebnn.config import read_toml
+from edgebnn.config import check_config, read_toml
 from edgebnn.errors import ConfigError
 from edgebnn.service.fields import alternatives, bounds, is_live, marks_of, table_schema
 from edgebnn.service.settings import Schema, Settings, check_settings
@@ -114,7 +114,7 @@ class LiveSettings(Generic[Schema]):
             if field is None or not is_live(field):
                 raise ConfigError(f"{key} = {value!r}: there is no such setting that can change while the service runs")
             place[name] = value
-        return check_settings(raw, self._schema, file=self._state)
+        return check_config(raw, self._schema, file=None)
 
     def _load(self) -> None:
         try:
@@ -130,7 +130,7 @@ class LiveSettings(Generic[Schema]):
             try:
                 self.current = self._apply({**self._changes, key: value})
             except ConfigError as error:
-                logger.warning("a change made earlier is dropped: %s", error)
+                logger.warning("%s: a change made earlier is dropped: %s", self._state, error)
             else:
                 self._changes[key] = value
 

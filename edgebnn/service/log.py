@@ -50,7 +50,8 @@ def set_up_log(*, debug: bool = False, stream: TextIO | None = None, environ: Ma
     root.addHandler(handler)
     root.setLevel(logging.WARNING)  # of other packages
     logging.getLogger("edgebnn").setLevel(logging.DEBUG if debug else logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of each malformed request that anybody sends
+    for name in ("uvicorn", "python_multipart"):  # they warn of each malformed request that anybody sends
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.captureWarnings(True)
 
 

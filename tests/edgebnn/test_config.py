@@ -25,7 +25,8 @@ class Outer(pydantic.BaseModel):
         ('[inner]\nname = "a"\nwidth = 0', ["inner.width", "0", "greater than or equal to 1"]),
         ('[inner]\nname = "a"\nwidth = "wide"', ["inner.width", "'wide'"]),
         ("[inner]", ["inner.name", "missing"]),
-        ("inner = 3", ["inner", "3"]),
+        ("inner = 3", ["inner = 3: expected a table"]),
+        ('[inner]\nname = "a"\nwidth = "' + 5000 * "9" + '"', [99 * "9" + "...: "]),
         ("[inner", ["not TOML"]),
     ],
 )

@@ -47,6 +47,13 @@ def test_levels() -> None:
     assert stream.getvalue().endswith("yes\n")
 
 
+def test_malformed_requests_of_strangers_are_no_lines() -> None:
+    stream, _ = lines()
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("python_multipart.multipart").warning("Expected boundary character 45, got 0 at index 2")
+    assert stream.getvalue() == ""
+
+
 def test_an_exception_is_one_line_with_its_trace_only_for_debugging() -> None:
     for debug in (False, True):
         stream, logger = lines(debug)
