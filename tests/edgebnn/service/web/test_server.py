@@ -79,6 +79,6 @@ def test_loopback(host: str) -> None:
 def test_a_short_token_is_refused_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEBNN_WEB_TOKEN", "hunter2")
     (tmp_path / "page.toml").touch()
-    with pytest.raises(ConfigError, match=r"page\.toml: token: the secret web_token must have 16 characters or more") as caught:
+    with pytest.raises(ConfigError, match=r"page\.toml: token: .* must have 16 characters or more") as caught:
         load_settings(tmp_path / "page.toml", WebSettings)
     assert "hunter2" not in str(caught.value)
