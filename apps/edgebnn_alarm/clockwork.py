@@ -273,7 +273,7 @@ class Clockwork:
             alarm = replace(alarm, id=self.store.next_alarm_id())
         text = f"set alarm {alarm.id} {alarm.time:%H:%M} {alarm.name}".rstrip() + f", by {by}"
         entries = [self._entry("set", text, by=by)]
-        for each in self._just_over(alarm):
+        for each in self._just_over(alarm, before=alarms.get(alarm.id)):
             at = hh_mm(each.deadline_s, self.zone)
             entries.append(self._entry("passed", f"{at} was over when the alarm was set", key=each.key))
         self.store.put_alarm(alarm, entries)
@@ -493,11 +493,15 @@ class Clockwork:
             if each.deadline_s > self.now.utc_s and key not in self.ledger.ended and key not in self.ledger.ringing:
                 yield each
 
-    def _just_over(self, alarm: Alarm) -> list[Occurrence]:
+    def _just_over(self, alarm: Alarm, *, before: Alarm | None) -> list[Occurrence]:
+        """What would ring at once, though a person who sets an alarm now means the next day."""
         now_s, found = self.now.utc_s, []
         today = local(now_s, self.zone).date()
         for day in range(-BACK_DAYS, 2):
-            each = occurrence(alarm, today + dt.timedelta(days=day), self.zone)
+            date = today + dt.timedelta(days=day)
+            each = occurrence(alarm, date, self.zone)
+            if before is not None and before.time == alarm.time and before.rings_on(date):
+                continue  # it was to ring before this change, and still is
             if (
                 each
                 and each.deadline_s <= now_s <= each.deadline_s + self._rules.grace_s

@@ -50,7 +50,8 @@ class Ledger:
     snoozes: dict[Key, Entry] = field(default_factory=dict)
     """Occurrences that a snooze made and that have not rung yet: the `snoozed` entry."""
     skipped: set[Key] = field(default_factory=set)
-    passed: set[Key] = field(default_factory=set)
+    passed: dict[Key, Entry] = field(default_factory=dict)
+    """Over when the alarm was set: the `passed` entry."""
     missed: set[Key] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
@@ -74,7 +75,7 @@ class Ledger:
         elif entry.kind == "unskipped":
             self.skipped.discard(key)
         elif entry.kind == "passed":
-            self.passed.add(key)
+            self.passed[key] = entry
         elif entry.kind == "missed":
             self.missed.add(key)
             self.snoozes.pop(key, None)
@@ -82,6 +83,17 @@ class Ledger:
     def settled(self, key: Key) -> bool:
         """Whether the occurrence rang (and perhaps still does) or was cancelled by a person."""
         return key in self.ended or key in self.ringing or key in self.skipped
+
+    def over_when_set(self, occurrence: Occurrence, now: Belief) -> bool:
+        """Whether the deadline was over when its alarm was set: not if the clock was set back since, then it comes."""
+        entry = self.passed.get(occurrence.key)
+        if entry is None:
+            return False
+        if entry.boot_id == now.boot_id:
+            set_s = now.utc_s - entry.age_s(now)
+        else:  # before this boot, whatever the clock showed
+            set_s = min(entry.utc_s, now.utc_s - now.boot_s)
+        return occurrence.deadline_s <= set_s
 
     def waiting_snoozes(self, now: Belief) -> list[Occurrence]:
         """Snoozes that have not rung yet, by deadline; a step of the clock does not move them."""

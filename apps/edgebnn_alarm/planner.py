@@ -80,7 +80,9 @@ def plan(
     ring = [] if over else [Ring(_began(key, ledger), "resume") for key in ages_s if key not in sounding]
 
     snoozes = ledger.waiting_snoozes(now)
-    pending = [each for each in timetable if not ledger.settled(each.key)] + snoozes
+    pending = [
+        each for each in timetable if not ledger.settled(each.key) and not ledger.over_when_set(each, now)
+    ] + snoozes
     pending.sort()
     skip, missed, coming = [], [], []
     for each in pending:
@@ -88,14 +90,10 @@ def plan(
         if late_s < 0:
             coming.append(each)
         elif late_s > rules.grace_s:
-            if (
-                each.key not in ledger.missed
-                and each.key not in ledger.passed
-                and (each.key.snooze or each.key in came or each.deadline_s > checked_s - rules.grace_s)
+            if each.key not in ledger.missed and (
+                each.key.snooze or each.key in came or each.deadline_s > checked_s - rules.grace_s
             ):
                 missed.append(each)
-        elif each.key in ledger.passed:
-            continue
         elif absent and not each.key.snooze and alarms[each.key.alarm].skip_if_out_of_bed:
             skip.append(each)
         else:

@@ -249,6 +249,62 @@ def test_alarms_are_set_for_what_is_to_come(machine: Machine) -> None:
     assert "there is no alarm 7" in machine.refused("set", alarm={"id": 7, "time": "01:00", "weekdays": DAILY})
 
 
+def test_a_change_of_an_alarm_that_is_due_does_not_silence_it(machine: Machine) -> None:
+    """The request comes first: between the deadline and the next look, or while the clock waits for the time."""
+    machine.ask("set", alarm={"time": "07:00", "weekdays": DAILY})
+    machine.at("06:59:59")
+    machine.clock.true_s += 1.001
+    machine.ask("set", alarm={"id": 1, "sound": "chime"})
+    machine.clockwork.tick()
+    assert machine.speaker.playing and machine.speaker.sounds[-1][0] == "chime"
+    machine.ask("stop")
+    machine.at("06:59")
+    machine.faults.kill()
+    machine.clock.boot(synchronised=False)
+    machine.clock.true_s += 100
+    machine.start()
+    assert machine.ask("status")["clock"] == "waiting"
+    machine.ask("set", alarm={"id": 1, "name": "Work"})
+    machine.clock.true_s += 100
+    machine.clockwork.tick()
+    assert machine.speaker.playing and not machine.texts("passed")
+
+
+def test_what_was_over_when_it_was_set_rings_when_it_comes_after_all(machine: Machine) -> None:
+    machine.ask("set", alarm={"time": "21:50", "weekdays": DAILY})
+    machine.clockwork.tick()
+    assert not machine.speaker.playing
+    machine.clock.error_s = -1200.0  # the clock was wrong: it is 21:40
+    machine.clockwork.tick()
+    assert machine.ask("status")["next"]["deadline"] == "2026-11-23T21:50:00+01:00"
+    machine.faults.kill()
+    machine.start()
+    machine.clock.true_s += 601
+    machine.clockwork.tick()
+    assert machine.speaker.playing and len(machine.texts("rang")) == 1
+
+
+def test_what_was_over_when_it_was_set_rings_when_it_comes_after_a_boot_with_a_truer_clock(machine: Machine) -> None:
+    machine.clock.error_s = 1200.0
+    machine.ask("set", alarm={"time": "22:10", "weekdays": DAILY})
+    assert machine.texts("passed") == ["22:10 was over when the alarm was set"]
+    machine.faults.kill()
+    machine.clock.true_s += 60
+    machine.clock.boot()
+    machine.start()
+    assert not machine.speaker.playing
+    machine.at("22:10:00")
+    assert machine.speaker.playing and machine.texts("rang") == ["rang 22:10: deadline 22:10"]
+
+
+def test_what_was_over_when_it_was_set_stays_over_in_a_clock_that_is_a_little_slower(machine: Machine) -> None:
+    machine.ask("set", alarm={"time": "21:59", "weekdays": DAILY})
+    machine.clock.error_s = -30.0
+    machine.clockwork.tick()
+    assert not machine.speaker.playing
+    assert machine.ask("status")["next"]["deadline"] == "2026-11-24T21:59:00+01:00"
+
+
 def test_a_changed_time_is_another_occurrence(machine: Machine) -> None:
     machine.ask("set", alarm={"time": "22:10", "weekdays": DAILY})
     machine.at("22:10:00")
