@@ -25,6 +25,8 @@ NIGHTS = int(os.environ.get("EDGEBNN_NIGHTS", "60"))
 CRASH_SCENARIOS = int(os.environ.get("EDGEBNN_CRASH_SCENARIOS", "1"))
 FIRST = int(os.environ.get("EDGEBNN_FIRST_NIGHT", "0"))
 ALL_ZONES = sorted(available_timezones())
+AT_00_30 = 1795480200.0
+"""2026-11-24 00:30 UTC"""
 
 
 @settings(
@@ -72,25 +74,34 @@ def short_scenario(seed: int) -> Scenario:
     when = [f"{minutes // 60:02d}:{minutes % 60:02d}" for minutes in (60 + start_min, 80 + start_min)]
     days = {"weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "snooze_min": 5}
     alarms = [{"time": when[0], "window_min": rng.choice([0, 30])} | days, {"time": when[1]} | days]
-    at_00_30 = 1795480200.0  # 2026-11-24 00:30 UTC
     own = [event for event in scenario.events if event.what in ("hint", "skip", "set", "step")][:4]
     events = [Event(300, "skip", False), Event(600, "skip", True), Event(900, "set", {"time": "05:00"} | days), *own]
-    return Scenario(at_00_30, 2.5, "UTC", alarms, events, [(20, "snooze"), (40, "stop"), (5, "stop"), (9, "stop")])
+    return Scenario(AT_00_30, 2.5, "UTC", alarms, events, [(20, "snooze"), (40, "stop"), (5, "stop"), (9, "stop")])
 
 
 @pytest.mark.parametrize("seed", range(CRASH_SCENARIOS))
 def test_a_crash_at_every_call(seed: int) -> None:
+    crash_at_every_call(short_scenario(seed), at_least=50)
+
+
+def test_a_crash_while_an_alarm_is_set_whose_time_was_just_over() -> None:
+    """Alarm and decision are stored together or not at all: it never rings for the time that was over."""
+    alarm = {"time": "00:50", "weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+    crash_at_every_call(Scenario(AT_00_30, 1.0, "UTC", [], [Event(1500, "set", alarm)]), at_least=10)
+
+
+def crash_at_every_call(scenario: Scenario, *, at_least: int) -> None:
     with memory_folder() as folder:
-        counted = Night(short_scenario(seed), folder)
+        counted = Night(scenario, folder)
         counted.run()
-    assert counted.faults.calls > 50
+    assert counted.faults.calls > at_least
     for number in range(1, counted.faults.calls + 1):
         for when in ("before", "after"):
             with memory_folder() as folder:
                 try:
-                    Night(short_scenario(seed), folder, Faults(choose=crash_at(number, when))).run()
+                    Night(scenario, folder, Faults(choose=crash_at(number, when))).run()
                 except AssertionError as error:
-                    raise AssertionError(f"crash {when} call {number} of scenario {seed}: {error}") from error
+                    raise AssertionError(f"crash {when} call {number} of {scenario}: {error}") from error
 
 
 def test_disks_that_refuse_and_crashes_together() -> None:
@@ -114,6 +125,23 @@ def test_disks_that_refuse_and_crashes_together() -> None:
                 Night(scenario, folder, Faults(choose=choose), crashes=False).run()
             except AssertionError as error:
                 raise AssertionError(f"night {seed}: {error}") from error
+
+
+@pytest.mark.parametrize(("killed_min", "rings"), [(10, 2), (40, 1)])
+def test_a_stop_that_a_refusing_disk_lost_with_the_process(killed_min: int, rings: int) -> None:
+    """After the restart it rings once more within the grace, for nothing says that it rang; later it does not."""
+    with memory_folder() as folder:
+
+        def choose(number: int, name: str) -> tuple[str, BaseException] | None:
+            refuses = night.speaker.sounds and name.startswith(("INSERT", "BEGIN"))
+            return ("before", sqlite3.OperationalError("database or disk is full")) if refuses else None
+
+        alarm = {"time": "01:00", "date": "2026-11-24"}
+        events = [Event(1800 + 60 * killed_min, "kill", 2.0)]
+        scenario = Scenario(AT_00_30, 3.0, "UTC", [alarm], events, [(20, "stop"), (20, "stop")])
+        night = Night(scenario, folder, Faults(choose=choose), crashes=False)
+        night.run()
+        assert len(night.speaker.sounds) == rings and night.heard == night.done
 
 
 def late(now: Belief, *arguments: Any, **options: Any) -> Plan:
