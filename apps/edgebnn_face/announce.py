@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import edgebnn
 from edgebnn.service.board import Board
-from edgebnn.service.mqtt import Device, HomeAssistant, MqttSettings, binary_sensor, sensor
+from edgebnn.service.entities import Device, binary_sensor, sensor
+from edgebnn.service.mqtt import HomeAssistant, MqttSettings
 from edgebnn_face.pipeline import Figures
 
 ENTITIES = (

@@ -33,39 +33,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, SecretStr
 
 from edgebnn.errors import ConfigError, InputError, MissingExtraError
-from edgebnn.service.entities import (
-    Command,
-    Device,
-    Entity,
-    State,
-    binary_sensor,
-    button,
-    discovery_payload,
-    number,
-    read_command,
-    sensor,
-    state_payload,
-    switch,
-)
+from edgebnn.service.entities import Command, Device, Entity, State, discovery_payload, read_command, state_payload
 from edgebnn.service.settings import Settings, secret_field
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
     from paho.mqtt.properties import Properties
-
-__all__ = [
-    "Command",
-    "Device",
-    "Entity",
-    "HomeAssistant",
-    "MqttSettings",
-    "State",
-    "binary_sensor",
-    "button",
-    "number",
-    "sensor",
-    "switch",
-]
 
 logger = logging.getLogger("edgebnn.mqtt")
 
@@ -252,6 +225,7 @@ class HomeAssistant:
 
     def _try_on(self) -> None:
         delay = self._backoff_s[0]
+        said: set[str] = set()
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
@@ -262,11 +236,14 @@ class HomeAssistant:
                 return
             if self._accepted and time.monotonic() - started < SHORT_S:
                 problem += "; if that goes on, another client may have the same id: set mqtt.node"
-            if problem != self.problem:
+            self.problem = problem
+            if self._accepted:
+                said.clear()
+            if problem not in said:
+                said.add(problem)
                 logger.warning(
                     "no MQTT broker at %s:%d, trying on: %s", self.settings.host, self.settings.port, problem
                 )
-                self.problem = problem
             if time.monotonic() - started > STEADY_S:
                 delay = self._backoff_s[0]
             self._stopping.wait(delay * random.uniform(0.8, 1.2))

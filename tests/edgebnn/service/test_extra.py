@@ -28,7 +28,8 @@ def test_settings_logging_and_notify_do_without() -> None:
     run(
         "import edgebnn.service.notify, edgebnn.service.log, edgebnn.service.live, edgebnn.service.board\n"
         "from edgebnn.service.default_file import default_file\n"
-        "from edgebnn.service.mqtt import HomeAssistant, MqttSettings, Device\n"
+        "from edgebnn.service.entities import Device\n"
+        "from edgebnn.service.mqtt import HomeAssistant, MqttSettings\n"
         "from edgebnn.service.web_settings import WebSettings\n"
         "default_file(WebSettings, title='')\n"
         "HomeAssistant(MqttSettings(), Device('face', 'Face'), []).start()\n"  # switched off
@@ -38,7 +39,8 @@ def test_settings_logging_and_notify_do_without() -> None:
 NEEDS = {
     "page": "import edgebnn.service.web",
     "metrics": "import edgebnn.service.metrics",
-    "MQTT": "from edgebnn.service.mqtt import HomeAssistant, MqttSettings, Device\n"
+    "MQTT": "from edgebnn.service.entities import Device\n"
+    "    from edgebnn.service.mqtt import HomeAssistant, MqttSettings\n"
     "    HomeAssistant(MqttSettings(host='h'), Device('face', 'Face'), []).start()",
 }
 
