@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,12 @@ else:
     import tomli as tomllib
 
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
+
+
+def masked(text: str) -> str:
+    """`text` with the passwords of URLs replaced, as it may be printed."""
+    text = re.sub(r"(?<=://)([^/?#\s]*|[^\s]*:[^\s]*)@", "***@", text)  # the second: an unescaped / in a password
+    return re.sub(r"(?i)([?&][^=&#\s]*(?:pass|pwd|token|secret|key|auth|sig)[^=&#\s]*=)[^&#\s]*", r"\1***", text)
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -37,7 +44,7 @@ LONGEST = 100  # characters of a value in a message
 
 
 def check_config(raw: dict[str, Any], schema: type[Schema], *, file: Path | None) -> Schema:
-    """`raw` as `schema`; ConfigError names the file, where it comes from one, the first wrong key and its value."""
+    """`raw` as `schema`; ConfigError names the file, if it is from one, the first wrong key and its value."""
     try:
         return schema.model_validate(raw)
     except pydantic.ValidationError as error:
@@ -49,6 +56,6 @@ def check_config(raw: dict[str, Any], schema: type[Schema], *, file: Path | None
         sentence = SENTENCES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
         if isinstance(problem["input"], pydantic.SecretStr):
             raise ConfigError(f"{where}: {sentence}") from None
-        value = repr(problem["input"])
+        value = masked(repr(problem["input"]))
         value = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
         raise ConfigError(f"{where} = {value}: {sentence}") from None

@@ -21,9 +21,10 @@ from edgebnn.camera.camera import Camera, Status
 from edgebnn.camera.capture import silence_opencv
 from edgebnn.camera.files import Picture, Video, find
 from edgebnn.camera.frame import Frame, Image
-from edgebnn.camera.open import is_camera, masked, open_source
+from edgebnn.camera.open import is_camera, open_source
 from edgebnn.camera.record import Names, VideoRecord, write_picture
 from edgebnn.camera.window import Window
+from edgebnn.config import masked
 from edgebnn.errors import InputError, ModelError, UnavailableError
 from edgebnn.runtime.detections import Detections
 from edgebnn.runtime.model import Model, check_score

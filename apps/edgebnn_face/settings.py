@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-import pydantic
+from pydantic import AfterValidator
 
-from edgebnn.camera.open import is_camera, open_source
-from edgebnn.errors import InputError
+from edgebnn.camera.open import check_source
 from edgebnn.service.mqtt import MqttSettings
 from edgebnn.service.settings import LIVE, Field, Settings, table
 from edgebnn.service.web_settings import WebSettings
@@ -20,7 +18,7 @@ Polygon = Annotated[tuple[tuple[Fraction, Fraction], ...], Field(min_length=3, m
 class CameraSettings(Settings):
     """Where frames come from."""
 
-    source: str = Field(
+    source: Annotated[str, AfterValidator(check_source)] = Field(
         "picamera:0",
         min_length=1,
         max_length=500,
@@ -35,17 +33,6 @@ class CameraSettings(Settings):
         le=3600,
         description="Seconds of the very same picture that make a camera count as stuck; 0: never.",
     )
-
-    @pydantic.field_validator("source")
-    @classmethod
-    def _is_a_source(cls, source: str) -> str:
-        try:
-            open_source(source)
-        except InputError as error:
-            raise ValueError(str(error)) from None
-        if not is_camera(source) and not Path(source).exists():
-            raise ValueError("expected picamera:N, v4l2:/dev/videoN, an address, or a file or folder that exists")
-        return source
 
 
 class DetectionSettings(Settings):

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edgebnn.camera.open import check_source
 from edgebnn.service.mqtt import MqttSettings
 from edgebnn.service.settings import Settings, table
 from edgebnn.service.web_settings import WebSettings
@@ -32,6 +33,11 @@ class CameraSettings(Settings):
         description="Where the bed is: x, y, width, height as fractions of the picture. Movement outside of it does "
         "not count, and shows when somebody gets up. With a partner, give the sleeper's side only.",
     )
+
+    @field_validator("source")
+    @classmethod
+    def _is_a_source(cls, source: str) -> str:
+        return source and check_source(source)
 
     @model_validator(mode="after")
     def _bed_in_picture(self) -> CameraSettings:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from edgebnn.camera.clock import Clock
 from edgebnn.camera.files import VIDEOS, Folder, Picture, Video
 from edgebnn.camera.frame import Source
+from edgebnn.config import masked
 from edgebnn.errors import InputError
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
@@ -18,12 +19,6 @@ CAMERAS = ("picamera:", "v4l2:", "synthetic:", *STREAMS)
 def is_camera(spec: str) -> bool:
     """Whether `spec` names a camera, a stream or a synthetic source, not a file."""
     return spec.startswith(CAMERAS)
-
-
-def masked(text: str) -> str:
-    """`text` with the passwords of URLs replaced, as it may be printed."""
-    text = re.sub(r"(?<=://)([^/?#\s]*|[^\s]*:[^\s]*)@", "***@", text)  # the second: an unescaped / in a password
-    return re.sub(r"(?i)([?&][^=&#\s]*(?:pass|pwd|token|secret|key|auth|sig)[^=&#\s]*=)[^&#\s]*", r"\1***", text)
 
 
 def open_source(
@@ -82,6 +77,21 @@ def open_source(
     if not re.fullmatch(r"\d{1,3}", device) or options:
         raise InputError(f"expected picamera:N with the number of a camera, got {spec!r}: write picamera:0")
     return Picamera(int(device), name=spec, width=width, height=height, fps=fps, small=small, clock=clock)
+
+
+def check_source(spec: str) -> str:
+    """`spec`, when it is one of `open_source` whose file or folder, if it names one, is there; else InputError."""
+    open_source(spec)
+    if not is_camera(spec) and not _exists(spec):
+        raise InputError("expected picamera:N, v4l2:/dev/videoN, an address, or a file or folder that exists")
+    return spec
+
+
+def _exists(file: str) -> bool:
+    try:
+        return bool(file) and Path(file).exists()
+    except (OSError, ValueError):  # nothing that this user can reach; no name of a file
+        return False
 
 
 def _has_host(url: str) -> bool:

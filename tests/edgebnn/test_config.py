@@ -3,7 +3,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from edgebnn.config import check_config, read_toml
+from edgebnn.config import check_config, masked, read_toml
 from edgebnn.errors import ConfigError
 
 
@@ -27,6 +27,7 @@ class Outer(pydantic.BaseModel):
         ("[inner]", ["inner.name", "missing"]),
         ("inner = 3", ["inner = 3: expected a table"]),
         ('[inner]\nname = "a"\nwidth = "' + 5000 * "9" + '"', [99 * "9" + "...: "]),
+        ('[inner]\nname = "a"\nnmae = "rtsp://user:hunter2@host/"', ["inner.nmae = 'rtsp://***@host/'"]),
         ("[inner", ["not TOML"]),
     ],
 )
@@ -51,3 +52,23 @@ def test_good_values(tmp_path: Path) -> None:
     file = tmp_path / "good.toml"
     file.write_text('[inner]\nname = "a"\nwidth = 7')
     assert check_config(read_toml(file), Outer, file=file).inner.width == 7
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://user:pass@host:554/a", "rtsp://***@host:554/a"),
+        ("rtsp://user@host/a", "rtsp://***@host/a"),
+        ("http://u:p%40ss@host/", "http://***@host/"),
+        ("http://u:p@ss@host/", "http://***@host/"),
+        ("http://u:p/ss?w@host/", "http://***@host/"),
+        ("http://host/a@b?x=1", "http://host/a@b?x=1"),
+        ("http://host/v?user=me&password=pw&fps=5", "http://host/v?user=me&password=***&fps=5"),
+        ("http://host/v?access_token=pw", "http://host/v?access_token=***"),
+        ("http://host/v?pwd=a&api_key=b&auth=c&x=d", "http://host/v?pwd=***&api_key=***&auth=***&x=d"),
+        ("cannot open http://u:p@host/ twice", "cannot open http://***@host/ twice"),
+        ("film.mp4", "film.mp4"),
+    ],
+)
+def test_passwords_are_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown

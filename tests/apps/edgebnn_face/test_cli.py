@@ -58,6 +58,7 @@ def test_check_config_of_a_good_file(config: Path, capsys: pytest.CaptureFixture
         ('[camera]\nsource = "picamera0"', "camera.source = 'picamera0'"),
         ('[camera]\nsource = "v4l2:front door"', "camera.source = 'v4l2:front door'"),
         ('[camera]\nsource = "synthetic:?fases=2"', "'fases'"),
+        ('[camera]\nsource = "rtsp://me:hunter2@:80/"', "camera.source = 'rtsp://***@:80/': expected an address"),
         ('[camera]\nfps = "fast"', "camera.fps = 'fast'"),
         ("[camera]\nwidth = nan", "camera.width = nan"),
         ('json_lines = "all"', "json_lines = 'all'"),

@@ -18,6 +18,12 @@ def test_the_default_file_holds_the_defaults(tmp_path):
     assert load_settings(file, SleepSettings) == SleepSettings()
 
 
+def test_without_a_camera(tmp_path):
+    file = tmp_path / "sleep.toml"
+    file.write_text('[camera]\nsource = ""')
+    assert load_settings(file, SleepSettings).camera.source == ""
+
+
 def test_a_whole_file(tmp_path):
     file = tmp_path / "sleep.toml"
     file.write_text(
@@ -37,6 +43,8 @@ def test_a_whole_file(tmp_path):
         ("[camera]\nbed = [0.5, 0.0, 0.6, 1.0]", "camera"),
         ("[camera]\nbed = [0.5, 0.0]", "camera.bed"),
         ("[camera]\nfps = 0", "camera.fps"),
+        ('[camera]\nsource = "v4l2:bedroom"', "camera.source = 'v4l2:bedroom': expected v4l2:N"),
+        ('[camera]\nsource = "/no/film.mp4"', "camera.source"),
         ('[clock]\nrule = "best"', "clock.rule"),
         ('[environment]\ndevices = {noise = "x"}', "environment.devices"),
         ('[sunrise]\ntopic = "lamp/#"', "sunrise.topic"),
