@@ -81,9 +81,9 @@ def open_source(
 
 def check_source(spec: str) -> str:
     """`spec`, when it is one of `open_source` whose file or folder, if it names one, is there; else InputError."""
-    open_source(spec)
     if not is_camera(spec) and not _exists(spec):
         raise InputError("expected picamera:N, v4l2:/dev/videoN, an address, or a file or folder that exists")
+    open_source(spec)
     return spec
 
 
