@@ -28,6 +28,7 @@ import numpy.typing as npt
 from edgebnn.camera.frame import Frame
 from edgebnn.errors import ConfigError, EdgebnnError, UnavailableError
 from edgebnn.evaluation.sleep.judge import HEALTHY, simulate_judged_night
+from edgebnn.evaluation.sleep.nights import WAKE
 from edgebnn_sleep.alarm_form import WEEKDAYS
 from edgebnn_sleep.clock import ClockClient
 from edgebnn_sleep.epochs import EPOCH_S
@@ -41,7 +42,9 @@ FPS = 0.5
 """Frames in a simulated second."""
 BEDTIME = dt.time(22, 50)
 CLOCK_STARTS_S = 20.0
-RINGING_SPEED, SLOWEST, WITHOUT_FRAMES = 20.0, 30.0, 300.0
+RINGING_SPEED, SLOWEST, DEADLINE_SPEED = 20.0, 30.0, 5.0
+APPROACH_S = 1.5
+"""A deadline ahead is never nearer than this at the speed of the moment: it must not ring late because time flew."""
 ENOUGH = 0.6
 """Below this share of the frames the simulation slows down."""
 
@@ -54,6 +57,8 @@ class Sleeper:
         self.begins_s = begins_s
         self.night = simulate_judged_night(seed, HEALTHY)
         self.ends_s = begins_s + len(self.night) * EPOCH_S
+        assert self.night.stage is not None
+        self._wake = self.night.stage == WAKE
         positive = self.night.activity[self.night.activity > 0]
         self._usual = float(np.median(positive)) if positive.size else 1.0
 
@@ -67,7 +72,7 @@ class Sleeper:
     def awake(self, time_s: float) -> bool:
         """Whether the simulator has the sleeper awake."""
         place = int((time_s - self.begins_s) // EPOCH_S)
-        return not 0 <= place < len(self.night) or int(self.night.stage[place]) == 0  # type: ignore[index]
+        return not 0 <= place < len(self.night) or bool(self._wake[place])
 
 
 class Bed:
@@ -338,8 +343,11 @@ class _Director:
         while not self._service.stopping.wait(0.2):
             self._bedroom.become(self._time.now_s())
             self._tell()
-            ringing = stay and bool(self._service.watch.status and self._service.watch.status["ringing"])
-            self._pace(speed, ringing=ringing)
+            status = self._service.watch.status
+            ringing = stay and bool(status and status["ringing"])
+            following = status["next"] if status else None
+            deadline_s = following["deadline_s"] if following else math.inf
+            self._pace(speed, ringing=ringing, deadline_s=deadline_s)
             if self._time.now_s() > self._deadline_s + 1800 and not ringing:
                 break
         epochs = self._service.store.epochs(0, 1e12)
@@ -364,18 +372,18 @@ class _Director:
                 self._say(f"{moment:%H:%M}  {event.text}")
         self._told = len(events)
 
-    def _pace(self, speed: float, *, ringing: bool) -> None:
-        """As fast as this machine can look at the frames, and slowly while it rings for somebody to press Stop."""
+    def _pace(self, speed: float, *, ringing: bool, deadline_s: float) -> None:
+        """As fast as this machine can look at the frames; slowly towards a deadline, and for somebody to press Stop."""
         looks, now_s = self._service.monitor.looks, self._time.monotonic_s()
         rate = (looks - self._looks) / max(now_s - self._looked_s, 1e-9) / FPS
         self._looks, self._looked_s = looks, now_s
         if ringing:
-            wanted = min(speed, RINGING_SPEED)
+            wanted = RINGING_SPEED
         elif self._service.monitor.live.camera != "streaming":
-            wanted = min(self._time.speed, WITHOUT_FRAMES)
+            wanted = speed
         else:
-            wanted = self._time.speed * (0.8 if rate < ENOUGH else 1.15)
-        wanted = min(speed, max(wanted, min(speed, SLOWEST)))
+            wanted = max(self._time.speed * (0.8 if rate < ENOUGH else 1.15), SLOWEST)
+        wanted = min(wanted, max((deadline_s - self._time.now_s()) / APPROACH_S, DEADLINE_SPEED), speed)
         if wanted != self._time.speed:
             self._time.change_speed(wanted)
 
