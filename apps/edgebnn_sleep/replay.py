@@ -22,8 +22,8 @@ def replay(
     night = read_night(file)
     if deadline_s is not None and not deadline_s >= night.time_s[0]:
         raise InputError(
-            f"expected --alarm-deadline in the time_s of {file}, from {night.time_s[0]:g} to {night.time_s[-1]:g}, "
-            f"got {deadline_s:g}"
+            f"expected --alarm-deadline in the time_s of {file}, from {night.time_s[0]:.12g} to "
+            f"{night.time_s[-1]:.12g}, got {deadline_s:.12g}"
         )
     scores = list(score_night(SleepScorer(model), night))
     rings = -1
@@ -54,6 +54,6 @@ def _as_json(score: SleepScore, ring: bool) -> str:
 
 def _as_text(score: SleepScore, ring: bool) -> str:
     state = "restless" if score.restless else "asleep" if score.asleep else "awake"
-    return f"{score.time_s:8g} s  {state:8}  P(wake) {score.p_wake:.2f}  ({STAGE_NAMES[score.stage]})" + (
+    return f"{score.time_s:8.12g} s  {state:8}  P(wake) {score.p_wake:.2f}  ({STAGE_NAMES[score.stage]})" + (
         "  RING" if ring else ""
     )

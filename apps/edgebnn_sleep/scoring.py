@@ -55,7 +55,7 @@ class MovementScorer:
         """See Scorer."""
         if time_s <= self._last_s:
             raise InputError(
-                f"expected an epoch after {self._last_s:g} s, got one at {time_s:g} s: begin() a new night"
+                f"expected an epoch after {self._last_s:.12g} s, got one at {time_s:.12g} s: begin() a new night"
             )
         self._last_s = time_s
         moving, size, relative = movement_of(self._features.add(activity))

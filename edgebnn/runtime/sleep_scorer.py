@@ -79,7 +79,7 @@ class SleepScorer:
             raise InputError(f"expected an activity from 0, got {activity}")
         if self._first_s is not None and not time_s > self._last_s:
             raise InputError(
-                f"expected an epoch after {self._last_s:g} s, got one at {time_s:g} s: begin() a new night"
+                f"expected an epoch after {self._last_s:.12g} s, got one at {time_s:.12g} s: begin() a new night"
             )
         if self._first_s is None or time_s - self._last_s > NEW_NIGHT_S:
             self.begin()

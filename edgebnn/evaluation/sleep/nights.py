@@ -131,7 +131,9 @@ def _check_order(where: str, rows: Sequence[Sequence[float]]) -> None:
     before, now = rows[-2][0], rows[-1][0]
     if now - before < EPOCH_S / 2:
         raise DataError(
-            f"{where}: time_s = {now:g} after {before:g}: expected rows in order of time, one for each {EPOCH_S} s"
+            f"{where}: time_s = {now:.12g} after {before:.12g}: expected rows in order, one for each {EPOCH_S} s"
         )
     if now - rows[0][0] > LONGEST_S:
-        raise DataError(f"{where}: time_s = {now:g} lies more than a week after the first row: give one night a file")
+        raise DataError(
+            f"{where}: time_s = {now:.12g} lies more than a week after the first row: give one night a file"
+        )

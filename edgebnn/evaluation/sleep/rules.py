@@ -123,5 +123,5 @@ def ring_row(scores: Sequence[SleepScore], rule: RingRule, *, deadline_s: float,
         if left_s <= 60 * window_min and rule.reason(left_s / (60 * window_min) if window_min else 0.0):
             return row
     if last < 0:
-        raise InputError(f"expected epochs before the deadline at {deadline_s:g} s, the first one is later")
+        raise InputError(f"expected epochs before the deadline at {deadline_s:.12g} s, the first one is later")
     return last

@@ -106,6 +106,10 @@ def test_mistakes_are_one_sentence(tmp_path: Path, rows: list[str], capsys: pyte
     assert code == 1 and "--alarm-deadline" in said and said.count("\n") == 1
     code, said = refused(capsys, "--csv", file, "--alarm-deadline", "nan")
     assert code == 1 and "got nan" in said
+    unix = str(write(tmp_path, ["1700000000,1", "1700000030,1"]))
+    code, said = refused(capsys, "--csv", unix, "--alarm-deadline", "1699999999")
+    assert code == 1 and "from 1700000000 to 1700000030, got 1699999999" in said
+    file = str(write(tmp_path, rows))
     code, said = refused(capsys, "--csv", file, "--rule", "moon")
     assert code == 2 and "network, motion, cole-kripke" in said
     code, said = refused(capsys, "--csv", file, "--window", "91")

@@ -50,7 +50,7 @@ def test_columns_in_any_order_and_foreign_ones(tmp_path: Path) -> None:
         ("time_s,activity\n0,1e308\n", "expected a number up to 1e+15"),
         ("time_s,activity\ninf,1\n", "time_s = 'inf'"),
         ("time_s,activity\n0,1\n0,1\n", "line 3: time_s = 0 after 0"),
-        ("time_s,activity\n30,1\n0,1\n", "order of time"),
+        ("time_s,activity\n30,1\n0,1\n", "rows in order"),
         ("time_s,activity\n0,1\n1,1\n", "one for each 30 s"),
         ("time_s,activity\n0,1\n1e9,1\n", "more than a week"),
         ("time_s,activity,stage\n0,1,5\n", "stage = '5'"),

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgebnn.errors import InputError
 from edgebnn.evaluation.sleep.baselines import cole_kripke
@@ -44,6 +46,33 @@ def test_never_before_the_window(name: str, window_min: float) -> None:
     always = dict.fromkeys(range(100), 1.0)
     scores = night(p_light=always, moving=always, size=always, relative=dict.fromkeys(range(100), 50.0))
     assert ring_row(scores, RULES[name](), deadline_s=1500, window_min=window_min) == 50 - 2 * window_min
+
+
+@given(
+    name=st.sampled_from(sorted(RULES)),
+    epochs=st.lists(
+        st.tuples(st.sampled_from([30, 31, 90, 7200]), st.floats(0, 1), st.booleans(), st.floats(0, 100)), min_size=1
+    ),
+    deadline_s=st.floats(0, 1e6),
+    window_min=st.floats(0, 90),
+)
+def test_one_epoch_rings_whatever_comes_and_knows_none_later(
+    name: str, epochs: list[tuple[float, float, bool, float]], deadline_s: float, window_min: float
+) -> None:
+    times = np.cumsum([0.0, *(gap for gap, *_ in epochs)]).tolist()
+    scores = [
+        replace(STILL, time_s=time_s, p_light=light, moving=moving, size=light, relative=relative)
+        for time_s, (_, light, moving, relative) in zip(times, epochs, strict=False)
+    ]
+
+    def rings(epochs: list[SleepScore]) -> int:
+        return ring_row(epochs, RULES[name](), deadline_s=deadline_s, window_min=window_min)
+
+    row = rings(scores)
+    last = max(at for at, score in enumerate(scores) if score.time_s <= deadline_s)
+    assert row == last or deadline_s - 60 * window_min <= scores[row].time_s <= deadline_s
+    for end in range(1, len(scores) + 1):
+        assert rings(scores[:end]) == min(row, end - 1)  # cut off before it rang, the last one has to
 
 
 def test_motion_is_plain() -> None:
