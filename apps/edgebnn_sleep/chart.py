@@ -27,7 +27,7 @@ STAGE_NAMES = ("wake", "REM", "N1", "N2", "N3")
 
 @dataclass(frozen=True)
 class Mark:
-    """An instant worth a line across the chart, such as the ring; `kind` is ring, deadline or bed."""
+    """An instant worth a line across the chart, such as the ring; `kind` is ring, deadline or lost."""
 
     time_s: float
     kind: str

@@ -13,16 +13,14 @@ EPOCH_S = 30
 LEAST_SEEN_S = 10.0
 """An epoch in which the camera saw less than this has no activity: a gap is no stillness."""
 
-STAGES = {0: "wake", 1: "N1", 2: "N2", 3: "N3", 4: "REM"}
-"""Experimental: from movement alone the stages of sleep cannot be told apart reliably (docs/sleep.md)."""
-
 
 @dataclass(frozen=True)
 class Epoch:
     """30 s of a night; None where nothing was measured.
 
     start_s: Unix time, a multiple of 30. activity: movement, any scale from 0. moved_s: seconds with movement.
-    presence: 1 in bed, 0 out of bed. p_wake, asleep, stage: what was made of it (stage -1: not scored).
+    presence: 1 in bed, 0 out of bed. p_wake, asleep, restless: what was made of it. stage: 0 wake, 1 N1, 2 N2,
+    3 N3, 4 REM, -1 not scored; experimental, movement alone does not tell stages apart.
     """
 
     start_s: int

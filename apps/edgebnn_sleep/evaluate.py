@@ -14,13 +14,14 @@ from rich.table import Table
 
 from edgebnn.errors import DataError
 from edgebnn.evaluation.sleep.baselines import BASELINES, best_scale
-from edgebnn.evaluation.sleep.nights import N1, UNSCORED, WAKE, Floats, Night, Stages, grid_index, read_night
+from edgebnn.evaluation.sleep.nights import EPOCH_S, N1, UNSCORED, WAKE, Floats, Night, Stages, grid_index, read_night
 from edgebnn.evaluation.sleep.rules import RULES, RingRule, ring_row
 from edgebnn.evaluation.sleep.scores import (
     AlarmScores,
     Bools,
     SleepWakeScores,
     cohens_kappa,
+    rounded,
     score_alarms,
     score_sleep_wake,
 )
@@ -45,14 +46,14 @@ def evaluate(folder: Path, *, window_min: float, model: str | Path, as_json: boo
     if as_json:
         report = {
             "nights": len(nights),
-            "sleep_wake": {name: row.as_json() for name, row in rows.items()},
-            "alarms": {name: row.as_json() for name, row in alarms.items()},
+            "sleep_wake": {name: rounded(row) for name, row in rows.items()},
+            "alarms": {name: rounded(row) for name, row in alarms.items()},
             "stage_kappa": None if np.isnan(stages) else round(stages, 4),
         }
         print(json.dumps(report))
         return
     console = Console(highlight=False)
-    console.print(_table(rows, f"{len(nights)} nights in {folder}"))
+    console.print(_table(rows, f"{len(nights)} {'night' if len(nights) == 1 else 'nights'} in {folder}"))
     console.print(_alarm_table(alarms, f"alarms with a window of {window_min:g} minutes"))
     console.print(f"stages (experimental, wake N1 N2 N3 REM): kappa {stages:.3f}")
 
@@ -84,7 +85,7 @@ def compare(nights: Nights) -> dict[str, SleepWakeScores]:
     }
     filled = [fill_gaps(night) for night, _ in nights]
     for baseline in BASELINES:
-        for causal in (True, False) if baseline.name != "motion" else (True,):
+        for causal in (True, False) if baseline.looks_ahead else (True,):
             scale = best_scale(baseline, filled, causal=causal)
             found = [baseline.wake(activity, scale=scale, causal=causal)[scored] for activity, _, scored in filled]
             name = f"{baseline.name}, {'causal' if causal else 'with the future'}"
@@ -140,8 +141,11 @@ def compare_alarms(nights: Nights, *, window_min: float) -> dict[str, AlarmScore
 
 
 def _deadlines(night: Night) -> Floats:
+    """None in a gap: an alarm there would be judged by an epoch long before it."""
     start, end = float(night.time_s[0]), float(night.time_s[-1])
-    return np.arange(start + FIRST_DEADLINE_S, end + 1, DEADLINES_S)
+    deadlines = np.arange(start + FIRST_DEADLINE_S, end + 1, DEADLINES_S)
+    last = night.time_s[np.searchsorted(night.time_s, deadlines, side="right") - 1]
+    return deadlines[deadlines - last < 2 * EPOCH_S]
 
 
 def _stages(night: Night) -> Stages:

@@ -89,6 +89,10 @@ class Presence:
 
     def __init__(self) -> None:
         """Unknown, until something moves or nothing moves and breathes for half an hour."""
+        self.lost()
+
+    def lost(self) -> None:
+        """Without a camera nothing is known."""
         self.state: State = "unknown"
         self.since_s: float | None = None
         self._movements: deque[tuple[float, float]] = deque()
@@ -123,10 +127,6 @@ class Presence:
         """Something in the picture rises and falls as a chest does: whoever seemed to have left has not."""
         self._last_sign_s = self._last_inside_s = time_s
         self._become("in_bed", time_s)
-
-    def lost(self) -> None:
-        """Without a camera nothing is known."""
-        self.__init__()  # type: ignore[misc]
 
     def out_for_s(self, time_s: float) -> float:
         """How long the bed has been empty without interruption, seconds; 0 when it is not known to be."""

@@ -88,7 +88,7 @@ class StoreSettings(Settings):
 
     path: Path = Field(Path("/var/lib/edgebnn/sleep/nights.sqlite3"), description="The SQLite file.")
     keep_days: int = Field(
-        730, ge=2, le=36_500, description="Nights older than this are deleted; a night takes 0.3 MB."
+        730, ge=2, le=36_500, description="Nights older than this are deleted; a night takes 0.1 to 0.4 MB."
     )
 
 

@@ -94,6 +94,8 @@ class Baseline:
     """(activity, *, causal) to index, each (n,)"""
     awake: Callable[[Floats], Bools]
     """index to whether awake"""
+    looks_ahead: bool = True
+    """whether it uses later epochs unless it is told to be causal"""
 
     def wake(self, activity: Floats, *, scale: float = 1.0, causal: bool = False) -> Bools:
         """Where the formula says awake for `activity` times `scale`."""
@@ -104,7 +106,7 @@ BASELINES = (
     Baseline("cole-kripke", cole_kripke, lambda index: index >= 1),
     Baseline("sadeh", sadeh, lambda index: index < 0),
     Baseline("oakley", oakley, lambda index: index > OAKLEY_THRESHOLD),
-    Baseline("motion", motion, lambda index: index >= 1),
+    Baseline("motion", motion, lambda index: index >= 1, looks_ahead=False),
 )
 
 
@@ -118,7 +120,7 @@ def best_scale(
 
     Found on the nights that it is then judged on, it flatters the baseline and never what is compared with it.
     """
-    positive = np.concatenate([activity[activity > 0] for activity, _, _ in nights] or [np.ones(1)])
+    positive = np.concatenate([activity[activity > 0] for activity, _, _ in nights])
     typical = float(np.median(positive)) if positive.size else 1.0
     truth = np.concatenate([awake[scored] for _, awake, scored in nights])
     best, best_kappa = 1.0, -np.inf

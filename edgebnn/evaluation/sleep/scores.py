@@ -26,10 +26,6 @@ class SleepWakeScores:
     """Cohen's"""
     f1_wake: float
 
-    def as_json(self) -> dict[str, float | int | None]:
-        """Rounded to four places, None for nan."""
-        return {k: (v if isinstance(v, int) else None if np.isnan(v) else round(v, 4)) for k, v in asdict(self).items()}
-
 
 def score_sleep_wake(awake: Bools, said: Bools) -> SleepWakeScores:
     """`awake` (n,) is the truth, `said` (n,) what is judged."""
@@ -67,10 +63,6 @@ class AlarmScores:
     minutes_early: float
     """mean time between ring and deadline"""
 
-    def as_json(self) -> dict[str, float | int | None]:
-        """Rounded to four places, None for nan."""
-        return {k: (v if isinstance(v, int) else None if np.isnan(v) else round(v, 4)) for k, v in asdict(self).items()}
-
 
 def score_alarms(stages: Stages, early_s: Floats) -> AlarmScores:
     """`stages` (n,) of the epochs in which n alarms rang, how long before the deadlines; unscored ones do not count."""
@@ -82,6 +74,11 @@ def score_alarms(stages: Stages, early_s: Floats) -> AlarmScores:
         light_share=float(light.mean()) if light.size else float("nan"),
         minutes_early=float(minutes.mean()) if light.size else float("nan"),
     )
+
+
+def rounded(scores: SleepWakeScores | AlarmScores) -> dict[str, float | int | None]:
+    """For JSON: shares and minutes to four places, None for nan."""
+    return {k: (v if isinstance(v, int) else None if np.isnan(v) else round(v, 4)) for k, v in asdict(scores).items()}
 
 
 def _share(part: float, whole: float) -> float:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edgebnn_sleep import cli
-from edgebnn_sleep.evaluate import read_staged
+from edgebnn_sleep.evaluate import compare_alarms, read_staged
 
 from edgebnn.errors import DataError
 from edgebnn.evaluation.sleep.judge import CLINIC, simulate_judged_night
-from edgebnn.evaluation.sleep.nights import Night
+from edgebnn.evaluation.sleep.nights import N2, Floats, Night
+from edgebnn.evaluation.sleep.scores import AlarmScores
+from edgebnn.runtime.sleep_scorer import SleepScore
 
 
 def write_csv(file: Path, night: Night, *, staged: bool = True) -> Path:
@@ -50,6 +54,23 @@ def _run(folder: Path) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(["evaluate", "--csv-dir", str(folder), "--json"])
     assert stopped.value.code == 0
+
+
+def test_no_deadline_falls_into_a_gap() -> None:
+    time_s = 30.0 * np.delete(np.arange(700), np.arange(490, 530))  # deadlines at the epochs 480, 540, 600, 660
+    still = SleepScore(
+        time_s=0, p_wake=0, p_light=0, asleep=True, restless=False, stage=2, moving=False, size=0, relative=0
+    )
+
+    def alarms(time_s: Floats) -> dict[str, AlarmScores]:
+        night = Night("night", time_s, np.zeros(len(time_s)), np.full(len(time_s), N2))
+        scores = [replace(still, time_s=at) for at in time_s.tolist()]
+        return compare_alarms([(night, scores)], window_min=30)
+
+    assert {row.alarms for row in alarms(time_s).values()} == {4}
+    gone = alarms(time_s[(time_s < 30 * 535) | (time_s > 30 * 605)])
+    assert {row.alarms for row in gone.values()} == {2} and gone["fixed"].minutes_early == 0
+    assert {row.alarms for row in alarms(time_s[:300]).values()} == {0}
 
 
 def test_files_without_stages_are_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
