@@ -7,37 +7,33 @@ silence first. What only a person may do (set, delete, skip) is on the disk befo
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import math
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
-from zoneinfo import ZoneInfo
 
 from edgebnn.errors import InputError
 from edgebnn_alarm.alarm import Alarm
-from edgebnn_alarm.belief import Memory, believe
+from edgebnn_alarm.belief import believe
 from edgebnn_alarm.clock import Clock
+from edgebnn_alarm.decisions import Decisions
 from edgebnn_alarm.explanation import doubt, rang_at_deadline, rang_by_hint
-from edgebnn_alarm.journal import Entry, Kind, fold
+from edgebnn_alarm.journal import Entry, Kind
 from edgebnn_alarm.light import Light
 from edgebnn_alarm.monitor import SILENT_S, Hint, Monitor
-from edgebnn_alarm.occurrence import AHEAD_DAYS, BACK_DAYS, Key, Occurrence, next_of, occurrence, occurrences
+from edgebnn_alarm.occurrence import Key, Occurrence, next_of, occurrence
 from edgebnn_alarm.planner import Plan, Ring, Rules, plan
 from edgebnn_alarm.sounds import AT_ONCE, Fade
 from edgebnn_alarm.speaker import Player, SpeakerState
-from edgebnn_alarm.store import Store, StoreError
+from edgebnn_alarm.store import Store
+from edgebnn_alarm.timetable import Timetable, came_before, just_over
 from edgebnn_alarm.wall_time import hh_mm, iso, local
 
-LOG = logging.getLogger("edgebnn.alarm")
 SAVE_S = 300.0
 """How often the time is saved, the lower bound after a power loss."""
 QUIET_S = 90.0
 """So long before something is due the disk is left alone."""
-RETRY_S = 10.0
 MAX_ALARMS = 200
-MISSED_DAYS = 8
-"""So far back missed occurrences are reported."""
 MONITOR_ENTRIES = 40
 """At most so many entries about the monitor in a day."""
 
@@ -55,26 +51,25 @@ class Clockwork:
         """Reads the clock and what the store holds; rings at the first `tick`."""
         self.store, self.speaker = store, speaker
         self.monitor = Monitor()
-        self.ledger = fold(store.contents.journal)
+        self.decisions = Decisions(store)
+        self.ledger = self.decisions.ledger
         self.plan = Plan()
         self.light = 0.0
         self.notices: list[str] = []
         self._clock, self._light, self._rules = clock, light, rules
-        self._unstored: list[Entry] = []
-        self._retry_boot_s = 0.0
         self._sounding: frozenset[Key] = frozenset()
         self._heard_failures: tuple[str, ...] = ()
         self._monitor_entries = (dt.date.min, 0)
         self._monitor_words: str | None = None
-        self._timetable_of: tuple[object, ...] = ()
-        self._timetable: list[Occurrence] = []
+        self._timetable = Timetable()
         reading = clock.read()
         self.zone = clock.zone()
         saved = store.contents.memory
         self.now, self._memory = believe(reading, saved)
         self._checked_s = self.now.utc_s if saved is None else min(saved.utc_s, self.now.utc_s)
         self._time_news = [self._step()] if self.now.step_s else []
-        self._came = self._came_before(saved) if saved is not None else frozenset()
+        alarms = store.contents.alarms.values()
+        self._came = came_before(saved, alarms, self.zone) if saved is not None else frozenset()
         self._started_boot_s = self.now.boot_s
         self._saved_boot_s = -math.inf
         self._note_store()
@@ -92,11 +87,11 @@ class Clockwork:
             self._end("unanswered", self.plan.unanswered, f"nobody came for {self._rules.ring_limit_s / 60:.0f} min")
         for each in self.plan.skip:
             text = f"skipped {hh_mm(each.deadline_s, self.zone)}: out of bed for 10 min with the camera alive"
-            self._record([self._entry("skipped", text, key=each.key, deadline_s=each.deadline_s)])
+            self.decisions.record([self._entry("skipped", text, key=each.key, deadline_s=each.deadline_s)])
         for each in self.plan.missed:
             at = local(each.deadline_s, self.zone).strftime("%Y-%m-%d %H:%M")
             text = f"missed {at}: the clock was off, or set forward, until after the grace"
-            self._record([self._entry("missed", text, key=each.key, deadline_s=each.deadline_s)])
+            self.decisions.record([self._entry("missed", text, key=each.key, deadline_s=each.deadline_s)])
         if self.now.armed:
             self._checked_s, self._came = self.now.utc_s, self.plan.coming
         if self.plan.ring or self.plan.unanswered or self.plan.skip or self.plan.missed:
@@ -106,6 +101,7 @@ class Clockwork:
         self._speak_of_monitor()
         idle_s = math.inf if self.plan.idle_s is None else max(0.0, self.plan.idle_s)
         self._save(idle_s)
+        self._note_store()
         return idle_s
 
     def _look(self) -> None:
@@ -124,10 +120,11 @@ class Clockwork:
         return f"the clock was set from {before} to {after}, {self.now.status}"
 
     def _plan(self, hint: Hint | None = None) -> Plan:
+        alarms = self.store.contents.alarms
         return plan(
             self.now,
-            self.store.contents.alarms,
-            self._current_timetable(),
+            alarms,
+            self._timetable.around(self.now.utc_s, alarms.values(), self.zone, checked_s=self._checked_s),
             self.ledger,
             self._rules,
             sounding=self._sounding,
@@ -137,29 +134,6 @@ class Clockwork:
             checked_s=self._checked_s,
             came=self._came,
         )
-
-    def _current_timetable(self) -> list[Occurrence]:
-        today = local(self.now.utc_s, self.zone).date()
-        first = today - dt.timedelta(days=BACK_DAYS)
-        checked = local(self._checked_s, self.zone).date() - dt.timedelta(days=BACK_DAYS)
-        first = max(min(first, checked), today - dt.timedelta(days=MISSED_DAYS))
-        alarms = tuple(self.store.contents.alarms.values())
-        about = (alarms, self.zone, first, today)
-        if about != self._timetable_of:
-            self._timetable = occurrences(alarms, self.zone, first, today + dt.timedelta(days=AHEAD_DAYS))
-            self._timetable_of = about
-        return self._timetable
-
-    def _came_before(self, saved: Memory) -> frozenset[Key]:
-        """What was to come when the time was last saved, in the zone of then."""
-        try:
-            zone = ZoneInfo(saved.zone) if saved.zone else self.zone
-        except (KeyError, ValueError, OSError):  # of a file, or no longer installed
-            zone = self.zone
-        date = local(saved.utc_s, zone).date()
-        first, last = date - dt.timedelta(days=1), date + dt.timedelta(days=AHEAD_DAYS)
-        found = occurrences(self.store.contents.alarms.values(), zone, first, last)
-        return frozenset(each.key for each in found if each.deadline_s > saved.utc_s)
 
     # -- ringing
 
@@ -181,7 +155,7 @@ class Clockwork:
                     each, self.now, self.zone, alarm=alarm, monitor=self.monitor, started_boot_s=self._started_boot_s
                 )
             entries.append(self._entry(kind, text, key=each.key, deadline_s=each.deadline_s))
-        self._record(entries)
+        self.decisions.record(entries)
 
     def _play(self, ring: Ring) -> None:
         alarm = self.store.contents.alarms.get(ring.occurrence.key.alarm)
@@ -197,12 +171,13 @@ class Clockwork:
         entries = [
             self._entry(kind, f"{kind} {hh_mm(self.now.utc_s, self.zone)}: {text}", by=by, key=key) for key in keys
         ]
-        self._record(entries)
+        self.decisions.record(entries)
         return entries
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Take over what the guard decided while this clock was down."""
-        self._record([entry for entry in entries if entry.key is not None and entry.key not in self.ledger.ended])
+        new = [entry for entry in entries if entry.key is not None and entry.key not in self.ledger.ended]
+        self.decisions.record(new)
 
     # -- what a person may do
 
@@ -234,7 +209,7 @@ class Clockwork:
             until_s = self.now.utc_s + 60 * chosen
             text = f"snoozed {hh_mm(self.now.utc_s, self.zone)}: {chosen} min, to {hh_mm(until_s, self.zone)}, by {by}"
             entries.append(self._entry("snoozed", text, by=by, key=key, deadline_s=until_s))
-        self._record(entries)
+        self.decisions.record(entries)
         self.plan = self._plan()
         return self.ledger.waiting_snoozes(self.now)
 
@@ -256,7 +231,8 @@ class Clockwork:
         each = min(coming)
         at = local(each.deadline_s, self.zone).strftime("%Y-%m-%d %H:%M")
         kind: Kind = "unskipped" if undo else "skipped"
-        self._store([self._entry(kind, f"{kind} {at}, by {by}", by=by, key=each.key, deadline_s=each.deadline_s)])
+        text = f"{kind} {at}, by {by}"
+        self.decisions.store([self._entry(kind, text, by=by, key=each.key, deadline_s=each.deadline_s)])
         self.plan = self._plan()
         return each
 
@@ -273,11 +249,12 @@ class Clockwork:
             alarm = replace(alarm, id=self.store.next_alarm_id())
         text = f"set alarm {alarm.id} {alarm.time:%H:%M} {alarm.name}".rstrip() + f", by {by}"
         entries = [self._entry("set", text, by=by)]
-        for each in self._just_over(alarm, before=alarms.get(alarm.id)):
-            at = hh_mm(each.deadline_s, self.zone)
-            entries.append(self._entry("passed", f"{at} was over when the alarm was set", key=each.key))
-        self.store.put_alarm(alarm, entries)
-        self._took(entries)
+        before, grace_s = alarms.get(alarm.id), self._rules.grace_s
+        for each in just_over(self.now.utc_s, alarm, self.zone, before=before, grace_s=grace_s):
+            if not self.ledger.settled(each.key):
+                at = hh_mm(each.deadline_s, self.zone)
+                entries.append(self._entry("passed", f"{at} was over when the alarm was set", key=each.key))
+        self.decisions.put_alarm(alarm, entries)
         self.plan = self._plan()
         return alarm
 
@@ -290,8 +267,7 @@ class Clockwork:
         waiting = [each.key for each in self.ledger.waiting_snoozes(self.now) if each.key.alarm == number]
         entries = [self._entry("deleted", f"deleted alarm {number}, by {by}", by=by)]
         entries += [self._entry("stopped", "the alarm was deleted", by=by, key=key) for key in waiting]
-        self.store.delete_alarm(number, entries)
-        self._took(entries)
+        self.decisions.delete_alarm(number, entries)
         self.plan = self._plan()
 
     # -- what the monitor may do
@@ -351,34 +327,22 @@ class Clockwork:
                 coming += list(islice((each for each in self._coming(alarm) if each.key not in self.ledger.skipped), 1))
         return min(coming, default=None)
 
-    @property
-    def storage(self) -> str:
-        """ "ok", or why nothing can be stored."""
-        if self._unstored:
-            return f"{len(self._unstored)} entries wait for the disk: {self.store.error}"
-        return self.store.error or "ok"
-
-    @property
-    def unstored(self) -> list[Entry]:
-        """Decisions that are not on the disk yet."""
-        return self._unstored
-
     def note(self, kind: Kind, text: str) -> None:
         """A notice for a person, in the journal too."""
         if text not in self.notices:
             self.notices = [*self.notices, text][-20:]
-            self._record([self._entry(kind, text)])
+            self.decisions.record([self._entry(kind, text)])
 
     def write(self, kind: Kind, text: str) -> None:
         """An entry of the journal."""
-        self._record([self._entry(kind, text)])
+        self.decisions.record([self._entry(kind, text)])
 
     def save(self) -> None:
         """Save the time, before the end."""
         self._saved_boot_s = -math.inf
         self._save(math.inf)
 
-    # -- the journal and the disk
+    # -- what is kept
 
     def _entry(
         self, kind: Kind, text: str, *, by: str | None = None, key: Key | None = None, deadline_s: float | None = None
@@ -390,52 +354,16 @@ class Clockwork:
             key=key, deadline_s=deadline_s,
         )  # fmt: skip
 
-    def _record(self, entries: list[Entry]) -> None:
-        """Memory first: what was decided holds, even if the disk takes it later or never."""
-        if not entries:
-            return
-        self._took(entries)
-        self._unstored += entries
-        self._flush()
-
-    def _store(self, entries: list[Entry]) -> None:
-        """Disk first; StoreError leaves memory as it was."""
-        self.store.append(entries)
-        self._took(entries)
-
-    def _took(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self.ledger.apply(entry)
-            LOG.info("%s", entry.text)
-
-    def _flush(self) -> None:
-        failed = self.store.error
-        try:
-            self.store.append(self._unstored)
-        except StoreError as error:
-            self._retry_boot_s = self.now.boot_s + RETRY_S
-            if failed is None:
-                LOG.error("%s", error)
-        else:
-            self._unstored = []
-            self._note_store()
-
     def _save(self, idle_s: float) -> None:
         """What the disk is still owed, but nothing routine when something is due soon: a disk may hang."""
-        if self.now.boot_s < self._retry_boot_s and self.store.error:
+        if not self.decisions.retry(self.now.boot_s):
             return
-        if self._unstored:
-            self._flush()
         if not self.now.armed:
             return  # what was saved before this boot says more than what is guessed now
         since_s = self.now.boot_s - self._saved_boot_s
         if since_s >= (SAVE_S if idle_s > QUIET_S else 2 * SAVE_S):
             self._saved_boot_s = self.now.boot_s
-            try:
-                self.store.save_memory(replace(self._memory, zone=self.zone.key or ""))
-            except StoreError as error:
-                self._retry_boot_s = self.now.boot_s + RETRY_S
-                LOG.error("%s", error)
+            self.decisions.save_memory(replace(self._memory, zone=self.zone.key or ""), self.now.boot_s)
 
     def _note_store(self) -> None:
         while self.store.notices:
@@ -450,7 +378,7 @@ class Clockwork:
             entries = [self._entry("clock", text) for text in self._time_news]
             self._time_news = []
             self._saved_boot_s = -math.inf
-            self._record(entries)
+            self.decisions.record(entries)
 
     def _speak_of_sound(self, state: SpeakerState) -> None:
         fresh = [failure for failure in state.failures if failure not in self._heard_failures]
@@ -492,23 +420,6 @@ class Clockwork:
             key = each.key
             if each.deadline_s > self.now.utc_s and key not in self.ledger.ended and key not in self.ledger.ringing:
                 yield each
-
-    def _just_over(self, alarm: Alarm, *, before: Alarm | None) -> list[Occurrence]:
-        """What would ring at once, though a person who sets an alarm now means the next day."""
-        now_s, found = self.now.utc_s, []
-        today = local(now_s, self.zone).date()
-        for day in range(-BACK_DAYS, 2):
-            date = today + dt.timedelta(days=day)
-            each = occurrence(alarm, date, self.zone)
-            if before is not None and before.time == alarm.time and before.rings_on(date):
-                continue  # it was to ring before this change, and still is
-            if (
-                each
-                and each.deadline_s <= now_s <= each.deadline_s + self._rules.grace_s
-                and not self.ledger.settled(each.key)
-            ):
-                found.append(each)
-        return found
 
     def _not_ringing(self, number: int) -> None:
         if any(key.alarm == number for key in self.ledger.ringing):

@@ -89,7 +89,7 @@ class Commands:
             "snoozed": [self._occurrence(each) for each in clockwork.ledger.waiting_snoozes(now)],
             "sound": {"output": speaker.output, "silent": speaker.silent, "failures": list(speaker.failures)},
             "light": clockwork.light,
-            "storage": clockwork.storage,
+            "storage": clockwork.decisions.storage,
             "button": self.button,
             "monitor": monitor,
             "notices": clockwork.notices,
@@ -149,7 +149,7 @@ class Commands:
             raise InputError(f"limit: expected an integer of 1 to {MAX_ENTRIES}, got {limit!r:.60}")
         if isinstance(since_s, bool) or not isinstance(since_s, (int, float)):
             raise InputError(f"since_s: expected seconds since 1970, got {since_s!r:.60}")
-        entries = [*self._clockwork.store.contents.journal, *self._clockwork.unstored]
+        entries = [*self._clockwork.store.contents.journal, *self._clockwork.decisions.unstored]
         return {"entries": [self._entry(entry) for entry in entries if entry.utc_s >= since_s][-limit:]}
 
     def _test(self, raw: dict[str, Any]) -> dict[str, Any]:

@@ -50,9 +50,9 @@ def read_alarm(number: object, body: object) -> Alarm:
 def entry_row(entry: Entry) -> tuple[Any, ...]:
     """The values of ENTRY_COLUMNS."""
     key = entry.key
-    key_columns = (None,) * 4
+    key_columns: tuple[object, ...] = (None, None, None, None)
     if key is not None:
-        key_columns = (key.alarm, key.date.isoformat(), key.time.strftime("%H:%M"), key.snooze)  # type: ignore[assignment]
+        key_columns = (key.alarm, key.date.isoformat(), key.time.strftime("%H:%M"), key.snooze)
     return (
         entry.id or None, entry.utc_s, entry.boot_s, entry.boot_id, entry.kind, entry.text, entry.by, *key_columns,
         entry.deadline_s,

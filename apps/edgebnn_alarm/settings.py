@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from edgebnn.errors import ConfigError
 from edgebnn_alarm.clock import find_zone
@@ -161,6 +161,9 @@ class Settings:
         return Rules(grace_s=60.0 * self.time.grace_min, ring_limit_s=60.0 * self.sound.ring_limit_min)
 
 
+TABLES: dict[str, type[Any]] = get_type_hints(Settings)
+
+
 def load_settings(file: Path) -> Settings:
     """Settings of a TOML file; ConfigError names file, key and value. A file that is not there is an error too."""
     try:
@@ -169,15 +172,14 @@ def load_settings(file: Path) -> Settings:
         raise ConfigError(f"{file} cannot be read: {error.strerror or error}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from None
-    tables = {table.name: table.default_factory for table in fields(Settings)}
     read = {}
     for name, values in raw.items():
-        schema = tables.get(name)
-        if schema is None or schema is MISSING:
-            raise ConfigError(f"{file}: there is no table [{name}]; there are {', '.join(tables)}")
+        schema = TABLES.get(name)
+        if schema is None:
+            raise ConfigError(f"{file}: there is no table [{name}]; there are {', '.join(TABLES)}")
         if not isinstance(values, dict):
             raise ConfigError(f"{file}: {name} = {values!r:.80}: expected a table [{name}]")
-        known = {each.name: each for each in fields(schema)}  # type: ignore[arg-type]
+        known = {each.name: each for each in fields(schema)}
         for key, value in values.items():
             if key not in known:
                 raise ConfigError(f"{file}: {name}.{key} = {value!r:.80}: there is no such key, check its name")
@@ -191,11 +193,9 @@ def load_settings(file: Path) -> Settings:
 def default_file() -> str:
     """The commented file with every default."""
     lines = ["# edgebnn-alarm. Every value is the default; see docs/alarm.md."]
-    for table in fields(Settings):
-        schema = table.default_factory
-        assert schema is not MISSING
-        lines += ["", f"# {schema.__doc__}", f"[{table.name}]"]
-        for each in fields(schema):  # type: ignore[arg-type]
+    for name, schema in TABLES.items():
+        lines += ["", f"# {schema.__doc__}", f"[{name}]"]
+        for each in fields(schema):
             lines += [f"# {each.metadata['doc']}", f"{each.name} = {_toml(getattr(schema(), each.name))}"]
     return "\n".join(lines) + "\n"
 

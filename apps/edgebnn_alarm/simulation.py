@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from edgebnn_alarm.belief import Reading
 from edgebnn_alarm.sounds import Fade
 from edgebnn_alarm.speaker import SpeakerState
+
+Result = TypeVar("Result")
 
 
 class Crash(BaseException):
@@ -26,7 +28,7 @@ class Faults:
     calls: int = 0
     connections: list[sqlite3.Connection] = field(default_factory=list)
 
-    def call(self, name: str, do: Callable[[], Any]) -> Any:
+    def call(self, name: str, do: Callable[[], Result]) -> Result:
         """`do()`, unless a fault comes first."""
         self.calls += 1
         fault = self.choose(self.calls, name)
@@ -57,13 +59,11 @@ class Faults:
         class Connection(sqlite3.Connection):
             def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
                 run = super().execute
-                cursor: sqlite3.Cursor = faults.call(sql[:40], lambda: run(sql, *arguments))
-                return cursor
+                return faults.call(sql[:40], lambda: run(sql, *arguments))
 
             def executemany(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
                 run = super().executemany
-                cursor: sqlite3.Cursor = faults.call(sql[:40], lambda: run(sql, *arguments))
-                return cursor
+                return faults.call(sql[:40], lambda: run(sql, *arguments))
 
         return Connection
 
@@ -85,11 +85,11 @@ class SimulatedClock:
 
     def read(self) -> Reading:
         """See Clock."""
-        return self.faults.call("clock.read", self.peek)  # type: ignore[no-any-return]
+        return self.faults.call("clock.read", self.peek)
 
     def zone(self) -> ZoneInfo:
         """See Clock."""
-        return self.faults.call("clock.zone", lambda: ZoneInfo(self.zone_name))  # type: ignore[no-any-return]
+        return self.faults.call("clock.zone", lambda: ZoneInfo(self.zone_name))
 
     def peek(self) -> Reading:
         """A reading without a fault."""

@@ -152,7 +152,9 @@ class Night:
         if self.clockwork is not None:
             self._hear()
             if self.disk_fails:
-                self.lost |= self.done & {entry.key for entry in self.clockwork.unstored if entry.key is not None}
+                self.lost |= self.done & {
+                    entry.key for entry in self.clockwork.decisions.unstored if entry.key is not None
+                }
         self.speaker.die()
         self.faults.kill()
         self.clockwork = None

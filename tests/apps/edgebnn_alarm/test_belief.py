@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from edgebnn_alarm.belief import Memory, Reading, believe
 from hypothesis import given
@@ -17,9 +18,9 @@ def memory(reading: Reading, earlier: Memory | None = None) -> Memory:
     return believe(reading, earlier)[1]
 
 
-def after(reading: Reading, seconds: float, step_s: float = 0.0, **changes: object) -> Reading:
+def after(reading: Reading, seconds: float, step_s: float = 0.0, **changes: Any) -> Reading:
     moved = replace(reading, kernel_s=reading.kernel_s + seconds + step_s, boot_s=reading.boot_s + seconds)
-    return replace(moved, **changes)  # type: ignore[arg-type]
+    return replace(moved, **changes)
 
 
 def test_synchronised_is_the_kernels_clock() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ class Room:
         self.clock = SimulatedClock(SEVEN_S + after_s, booted_s=SEVEN_S - 9999)
         self.speaker = SimulatedSpeaker(self.clock)
         self.playing: list[bool] = []
-        self.during: list[tuple[float, object]] = []
+        self.during: list[tuple[float, Callable[[], object]]] = []
         service = Service(state_dir=str(folder), socket=str(folder / "alarm.sock"))
         self.settings = Settings(service=service, guard=GuardSettings(ring_min=2))
         store = Store(folder)
@@ -54,7 +54,7 @@ class Room:
         self.clock.true_s += seconds
         self.playing.append(self.speaker.playing)
         while self.during and self.during[0][0] <= self.clock.true_s - SEVEN_S:
-            self.during.pop(0)[1]()  # type: ignore[operator]
+            self.during.pop(0)[1]()
 
     def record(self, kind: Kind, ago_s: float = 0.0) -> None:
         store = Store(self.folder)

@@ -224,8 +224,7 @@ def gpio(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             made.clear()
 
     module = types.ModuleType("gpiozero")
-    module.Button = type("Button", (Pin,), {})  # type: ignore[attr-defined]
-    module.PWMLED = type("PWMLED", (Pin,), {})  # type: ignore[attr-defined]
+    vars(module).update({name: type(name, (Pin,), {}) for name in ("Button", "PWMLED")})
     monkeypatch.setitem(sys.modules, "gpiozero", module)
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -128,11 +129,11 @@ def drop_table(file: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [damage_header, damage_pages, truncate, empty, remove, damage_row, drop_table], ids=lambda d: d.__name__
 )
-def test_a_damaged_database_is_recovered_from_the_copy(tmp_path: Path, damage: object) -> None:
+def test_a_damaged_database_is_recovered_from_the_copy(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     store = filled(tmp_path)
     ended = fold(store.contents.journal)
     store.close()
-    damage(tmp_path / DATABASE)  # type: ignore[operator]
+    damage(tmp_path / DATABASE)
     store = Store(tmp_path)
     assert list(store.contents.alarms) == [1, 2, 3]
     assert fold(store.contents.journal).ringing.keys() == ended.ringing.keys()
