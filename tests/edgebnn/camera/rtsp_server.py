@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import struct
-import threading
 
 import cv2
 
 from edgebnn.camera.synthetic import Scene, Synthetic
+from tests.edgebnn.camera.plug import Plug
 
 PART = 1400
 """Bytes of a JPEG's scan in a packet."""
 
 
-class RtspServer:
+class RtspServer(Plug):
     """Serves rtsp://127.0.0.1:PORT/stream to who plays it, until closed."""
 
     def __init__(self, *, port: int = 0, width: int = 320, height: int = 240) -> None:
         self.scene = Synthetic(Scene(width=width, height=height, size=0.6))
-        self._stop = threading.Event()
-        self._sockets: list[socket.socket] = []
         server = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                server._sockets.append(self.connection)
                 try:
                     server._serve(self)
                 except OSError:
                     return  # the client or the server has gone
 
-        class Server(socketserver.ThreadingTCPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-
-        self._server = Server(("127.0.0.1", port), Handler)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        """As when its plug is pulled."""
-        self._stop.set()
-        self._server.shutdown()
-        self._server.server_close()
-        for connection in self._sockets:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # it has gone already
-        self._thread.join()
+        super().__init__(Handler, port=port)
 
     def _serve(self, client: socketserver.StreamRequestHandler) -> None:
         while (first := client.rfile.readline().decode()).strip():
@@ -77,7 +54,7 @@ class RtspServer:
 
     def _play(self, client: socketserver.StreamRequestHandler) -> None:
         number = packet = 0
-        while not self._stop.wait(0.02):
+        while not self.pulled.wait(0.02):
             number += 1
             width, height = self.scene.scene.width, self.scene.scene.height
             tables, scan = _parts(cv2.imencode(".jpg", cv2.cvtColor(self.scene.picture(number), cv2.COLOR_RGB2BGR))[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ from edgebnn.service.web import Server, StreamHub, WebSettings, make_app, page, 
 from tests.edgebnn.service.conftest import wait_for
 from tests.edgebnn.service.web.conftest import TOKEN
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -123,20 +121,8 @@ def _picture(brightness: int) -> bytes:
     return cv2.imencode(".jpg", np.full((120, 160, 3), brightness, np.uint8))[1].tobytes()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
     """`open_page(url, ...)`: a page in a window of its own; at the end nothing may have gone wrong in the console."""
     contexts, complaints = [], []
 
@@ -145,7 +131,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
             complaints.append(message.text)
 
     def open_one(url: str, **options: Any) -> Any:
-        context = browser.new_context(**options)
+        context = chromium.new_context(**options)
         contexts.append(context)
         opened = context.new_page()
         opened.on("console", complain)
@@ -164,6 +150,20 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     running = Demo(tmp_path)
     yield running
     running.end()
+
+
+@pytest.fixture
+def signed_in(tmp_path: Path, open_page: Callable[..., Any]) -> Iterator[tuple[Demo, Any]]:
+    """A page with a token, and a browser that has typed it."""
+    running = Demo(tmp_path, token=TOKEN)
+    try:
+        opened = open_page(running.server.url)
+        opened.fill("#token", TOKEN)
+        opened.keyboard.press("Enter")
+        opened.wait_for_selector("#setting-mode")
+        yield running, opened
+    finally:
+        running.end()
 
 
 def until(opened: Any, expression: str) -> None:
@@ -244,40 +244,26 @@ def test_signing_in_changing_settings_and_out(tmp_path: Path, open_page: Callabl
         demo.end()
 
 
-def test_a_session_that_ends_leads_to_the_login(tmp_path: Path, open_page: Callable[..., Any]) -> None:
-    demo = Demo(tmp_path, token=TOKEN)
-    try:
-        opened = open_page(demo.server.url)
-        opened.fill("#token", TOKEN)
-        opened.keyboard.press("Enter")
-        opened.wait_for_selector("#setting-mode")
-        demo.stop()
-        (tmp_path / "sessions.json").unlink()
-        demo.start()
-        opened.wait_for_selector("#token")
-    finally:
-        demo.end()
+def test_a_session_that_ends_leads_to_the_login(signed_in: tuple[Demo, Any]) -> None:
+    demo, opened = signed_in
+    demo.stop()
+    (demo.folder / "sessions.json").unlink()
+    demo.start()
+    opened.wait_for_selector("#token")
 
 
-def test_a_link_on_another_site_finds_one_still_signed_in(tmp_path: Path, open_page: Callable[..., Any]) -> None:
-    demo = Demo(tmp_path, token=TOKEN)
-    try:
-        opened = open_page(demo.server.url)
-        opened.fill("#token", TOKEN)
-        opened.keyboard.press("Enter")
-        opened.wait_for_selector("#setting-mode")
-        link = f'<a href="{demo.server.url}/">my camera</a>'
-        opened.context.route("http://other.test/", lambda route: route.fulfill(content_type="text/html", body=link))
-        opened.goto("http://other.test/")
-        opened.click("text=my camera")
-        opened.wait_for_selector("#setting-mode")
-    finally:
-        demo.end()
+def test_a_link_on_another_site_finds_one_still_signed_in(signed_in: tuple[Demo, Any]) -> None:
+    demo, opened = signed_in
+    link = f'<a href="{demo.server.url}/">my camera</a>'
+    opened.context.route("http://other.test/", lambda route: route.fulfill(content_type="text/html", body=link))
+    opened.goto("http://other.test/")
+    opened.click("text=my camera")
+    opened.wait_for_selector("#setting-mode")
 
 
-def test_another_site_cannot_use_the_page(demo: Demo, open_page: Callable[..., Any], browser: Any) -> None:
+def test_another_site_cannot_use_the_page(demo: Demo, open_page: Callable[..., Any], chromium: Any) -> None:
     """A foreign page in the same browser: its form is refused, its image stays empty, its frame too."""
-    context = browser.new_context()
+    context = chromium.new_context()
     foreign = context.new_page()
     url = demo.server.url
     form = f'<form method="post" action="{url}/settings"><input name="note" value="evil"></form>'
