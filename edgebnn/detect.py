@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path, PurePath
 from statistics import median
-from types import FrameType
 
 import cv2
 
@@ -26,23 +23,15 @@ from edgebnn.camera.record import Names, VideoRecord, write_picture
 from edgebnn.camera.window import Window
 from edgebnn.config import masked
 from edgebnn.errors import InputError, ModelError, UnavailableError
+from edgebnn.interrupts import Stop, stopping
 from edgebnn.runtime.detections import Detections
 from edgebnn.runtime.model import Model, check_score
 from edgebnn.runtime.overlay import draw
 
-INTERRUPTED, TERMINATED = 130, 143
 STAGES = ("preprocess", "inference", "decode")
 BLOCKED_S = 10.0
 TIMED = 100_000
 """The times of so many frames, the last, make the medians."""
-
-
-class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM, which ends the command as Ctrl-C does."""
-
-
-class _ClosedError(Exception):
-    """The user has closed the window."""
 
 
 def detect(
@@ -66,46 +55,40 @@ def detect(
     if min_score is not None:
         check_score(min_score)
     silence_opencv()
-    window = Window("edgebnn detect") if show else None
-    run = _Run(as_json, min_score, frames=frames, window=window)
-    inputs: list[Picture | Video | _Live] = []
-    for given in sources:
-        try:
-            inputs += [_Live(given, size=size, fps=fps)] if is_camera(given) else find(given)
-        except InputError as error:
-            run.refuse(masked(given), error)
-    for live in inputs[:-1]:
-        if isinstance(live, _Live) and frames is None:
-            raise InputError(f"{live.name} never ends, so no source can follow it: name it last, or give --frames N")
-    code = 0
-    try:
-        with _sigterm_interrupts():
-            cv2.setNumThreads(threads)
-            run.network = _detector(model, threads)
-            if save is not None:
-                run.names = Names(save, [source.path for source in inputs if not isinstance(source, _Live)])
-            for source in inputs:
-                run.take(source)
-    except _TerminatedError:
-        code = TERMINATED
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except _ClosedError:
-        pass
-    finally:
-        if window is not None:
-            window.close()
+    with stopping() as stop, ExitStack() as stack:
+        window = stack.enter_context(closing(Window("edgebnn detect", stop=stop))) if show else None
+        run = _Run(as_json, min_score, frames=frames, window=window, stop=stop)
+        inputs: list[Picture | Video | _Live] = []
+        for given in sources:
+            try:
+                inputs += [_Live(given, size=size, fps=fps, stop=stop)] if is_camera(given) else find(given)
+            except InputError as error:
+                run.refuse(masked(given), error)
+        for live in inputs[:-1]:
+            if isinstance(live, _Live) and frames is None:
+                raise InputError(
+                    f"{live.name} never ends, so no source can follow it: name it last, or give --frames N"
+                )
+        cv2.setNumThreads(threads)
+        run.network = _detector(model, threads)
+        if save is not None:
+            run.names = Names(save, [source.path for source in inputs if not isinstance(source, _Live)])
+        for source in inputs:
+            run.take(source)
+            if run.ended:
+                break
     run.summarise(save)
-    return code or (1 if run.refused else 0)
+    return stop.exit_code or (1 if run.refused else 0)
 
 
 class _Live:
     """The frames of a camera that is watched; what happens to it goes to stderr."""
 
-    def __init__(self, spec: str, *, size: tuple[int, int], fps: float) -> None:
+    def __init__(self, spec: str, *, size: tuple[int, int], fps: float, stop: Stop) -> None:
         self.name = masked(spec)
         self.fps = fps
         self.relative = PurePath(re.sub(r"[^0-9A-Za-z]+", "-", self.name).strip("-")[:80] or "camera")
+        self._stop = stop
         self._source = open_source(spec, width=size[0], height=size[1], fps=fps)
         self._camera: Camera | None = None
 
@@ -119,11 +102,14 @@ class _Live:
         self._camera.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """The newest frame each time; UnavailableError when there never was one, or the camera is blocked."""
+        """The newest frame each time, until asked to stop.
+
+        UnavailableError when there never was a frame, or the camera is blocked.
+        """
         camera = self._camera
         assert camera is not None
         last = -1
-        while True:
+        while self._stop.asked is None:
             frame = camera.latest(last, timeout_s=0.5)
             if frame is not None:
                 last = frame.sequence
@@ -153,11 +139,15 @@ class _Run:
     network: Model
     names: Names | None = None
 
-    def __init__(self, as_json: bool, min_score: float | None, *, frames: int | None, window: Window | None) -> None:
+    def __init__(
+        self, as_json: bool, min_score: float | None, *, frames: int | None, window: Window | None, stop: Stop
+    ) -> None:
         self._as_json = as_json
         self._min_score = min_score
         self._most = frames
         self._window = window
+        self._stop = stop
+        self._closed = False
         self._stages: dict[str, deque[float]] = {stage: deque(maxlen=TIMED) for stage in STAGES}
         self._frames = 0
         self._objects = 0
@@ -165,8 +155,13 @@ class _Run:
         self._last_count = -1
         self.refused = 0
 
+    @property
+    def ended(self) -> bool:
+        """Whether the user wants no more: by a signal, or by closing the window."""
+        return self._closed or self._stop.asked is not None
+
     def take(self, source: Picture | Video | _Live) -> None:
-        """Every frame of one source."""
+        """Every frame of one source, or until the user wants no more."""
         before = self._frames, self._objects
         self._last_count = -1
         try:
@@ -176,13 +171,14 @@ class _Run:
                 for frame in islice(source, self._most):
                     found = self._detect(frame)
                     self._count(source, frame, found)
-                    if self.names is None and self._window is None:
-                        continue
-                    picture = draw(frame.image, found)
+                    if self.names is not None or self._window is not None:
+                        picture = draw(frame.image, found)
                     if self.names is not None:
                         self._save(picture, source, frame, self.names, stack)
-                    if self._window is not None and not self._window.show(picture, wait=isinstance(source, Picture)):
-                        raise _ClosedError
+                    if self._window is not None:
+                        self._closed = not self._window.show(picture, wait=isinstance(source, Picture))
+                    if self.ended:
+                        break
         except InputError as error:
             self.refuse(source.name, error)
         finally:
@@ -256,23 +252,6 @@ def _detector(model: str | Path, threads: int) -> Model:
     if network.card is None or network.card.task != "detect":
         raise ModelError(f"{model} has no card of a detector: convert it with a card, or use edgebnn.Model(...).run()")
     return network
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM raises in the main thread, so that open files are finished."""
-
-    def interrupt(number: int, at: FrameType | None) -> None:
-        raise _TerminatedError
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _line(name: str, frame: Frame, found: Detections, stage_ms: dict[str, float]) -> dict[str, object]:

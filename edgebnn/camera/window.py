@@ -9,6 +9,7 @@ import cv2
 
 from edgebnn.camera.frame import Image
 from edgebnn.errors import UnavailableError
+from edgebnn.interrupts import Stop
 
 _ESCAPE = 27
 
@@ -16,7 +17,7 @@ _ESCAPE = 27
 class Window:
     """Opens with the first picture; the user closes it, or presses q or Escape."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, stop: Stop) -> None:
         """UnavailableError without a display, or with an OpenCV that has no windows."""
         gui = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
         if gui is not None and gui[1] == "NONE":
@@ -31,11 +32,12 @@ class Window:
                 " write pictures with --save DIR"
             )
         self._title = title
+        self._stop = stop
         self._open = False
         self._visible = False
 
     def show(self, image: Image, *, wait: bool = False) -> bool:
-        """Show an RGB picture, until a key is pressed if `wait`; whether the user wants to see more.
+        """Show an RGB picture, until a key is pressed or a signal comes if `wait`; whether the user wants to see more.
 
         UnavailableError when the display refuses.
         """
@@ -51,7 +53,7 @@ class Window:
                 if key in (ord("q"), _ESCAPE) or (self._visible and not visible):
                     return False
                 self._visible = visible
-                if not wait or key != 0xFF:
+                if not wait or key != 0xFF or self._stop.asked is not None:
                     return True
         except cv2.error as error:
             raise UnavailableError(f"the display refuses a window: {' '.join(str(error.err).split())}") from None

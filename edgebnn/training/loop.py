@@ -15,11 +15,11 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 import tensorflow as tf  # isort: skip
 
 from edgebnn.errors import DataError
+from edgebnn.interrupts import stopping
 from edgebnn.training.average import WeightAverage
 from edgebnn.training.checkpoints import State, save_state, write_atomically, write_csv
 from edgebnn.training.display import Display
 from edgebnn.training.health import Doctor, diagnose, signs_of
-from edgebnn.training.interrupts import stopping
 from edgebnn.training.recipe import Recipe
 from edgebnn.training.report import write_report
 from edgebnn.training.task import Task
@@ -131,7 +131,7 @@ class Loop:
                 if state.step % steps == 0:
                     self._end_epoch(state, display)
                     board.flush()
-                if self.workers.any(stop.asked):
+                if self.workers.any(stop.asked is not None):
                     break
         if state.step % steps:
             self.save(state)

@@ -67,7 +67,7 @@ def test_with_debug_it_is_raised() -> None:
     assert raised.value is error
 
 
-def test_ctrl_c_and_a_reader_who_goes_away() -> None:
+def test_ctrl_c_and_a_reader_who_goes_away(interruptible: None) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, "interrupt"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
     with subprocess.Popen(

@@ -20,6 +20,7 @@ from edgebnn.camera.record import VideoRecord
 from edgebnn.camera.synthetic import Scene, Synthetic
 from edgebnn.detect import _Live, detect
 from edgebnn.errors import EdgebnnError, InputError, ModelError, UnavailableError
+from edgebnn.interrupts import Stop
 from edgebnn.runtime.detections import Detections
 from edgebnn.runtime.model import Model
 
@@ -137,19 +138,26 @@ def test_a_damaged_video_keeps_what_was_found(tmp_path: Path, detector_file: Pat
         assert len(list(source)) == len(lines) - 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_finishes_the_video(
-    video: Path, detector_file: Path, tmp_path: Path, capfd: Lines, monkeypatch: pytest.MonkeyPatch
+    video: Path,
+    detector_file: Path,
+    tmp_path: Path,
+    capfd: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    interruptible: None,
 ) -> None:
     real, calls = Model.detect, []
 
     def interrupted(self: Model, frame: np.ndarray, **options: Any) -> Detections:
         calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
+        if len(calls) == 4:
+            signal.raise_signal(number)
         return real(self, frame, **options)
 
     monkeypatch.setattr(Model, "detect", interrupted)
-    assert detect([str(video), "never-reached.jpg"], model=detector_file, save=tmp_path / "out") == 130
+    assert detect([str(video), "never-reached.jpg"], model=detector_file, save=tmp_path / "out") == 128 + number
     with Video(tmp_path / "out" / "walk-detected.mp4") as source:
         assert len(list(source)) == 4
     out, err = capfd.readouterr()
@@ -157,7 +165,7 @@ def test_an_interrupt_finishes_the_video(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["walk-detected.mp4"]
 
 
-def test_ctrl_c_in_a_terminal(tmp_path: Path, detector_file: Path) -> None:
+def test_ctrl_c_in_a_terminal(tmp_path: Path, detector_file: Path, interruptible: None) -> None:
     record = VideoRecord(tmp_path / "long.mp4", fps=25)
     frame = np.full((480, 640, 3), 90, np.uint8)
     for _ in range(1500):
@@ -171,8 +179,6 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path, detector_file: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ,
-        # As in a terminal, also where these tests run in the background of a script, which ignores SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     part = tmp_path / "out" / ".long-detected.part.mp4"
     for _ in range(600):
@@ -289,7 +295,8 @@ def test_sigterm_ends_a_camera_and_finishes_its_video(tmp_path: Path) -> None:
     lines = [running.stdout.readline() for _ in range(5)]
     running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=60)
-    assert running.returncode == 143 and "Traceback" not in err
+    assert running.returncode == 143, err
+    assert "Traceback" not in err
     assert all(json.loads(line)["faces"] is not None for line in lines)
     (video,) = tmp_path.iterdir()
     with Video(video) as source:
@@ -314,7 +321,7 @@ def test_a_window_shows_each_frame_and_its_user_ends_it(capfd: Lines, monkeypatc
     shown: list[bool] = []
 
     class Shown:
-        def __init__(self, title: str) -> None: ...
+        def __init__(self, title: str, *, stop: Stop) -> None: ...
 
         def show(self, image: np.ndarray, *, wait: bool = False) -> bool:
             shown.append(wait)

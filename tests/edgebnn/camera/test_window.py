@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 
 from edgebnn.camera.window import Window
 from edgebnn.errors import UnavailableError
+from edgebnn.interrupts import Stop
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 
@@ -42,7 +44,7 @@ def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
 
 
 def test_pictures_are_shown_until_q_or_escape(desktop: Desktop) -> None:
-    window = Window("faces")
+    window = Window("faces", stop=Stop())
     assert not desktop.open
     red = PICTURE.copy()
     red[:, :, 0] = 250
@@ -58,14 +60,26 @@ def test_pictures_are_shown_until_q_or_escape(desktop: Desktop) -> None:
 
 def test_a_single_picture_waits_for_a_key(desktop: Desktop) -> None:
     desktop.keys = [-1, -1, ord("x")]
-    assert Window("faces").show(PICTURE, wait=True) and desktop.keys == []
+    assert Window("faces", stop=Stop()).show(PICTURE, wait=True) and desktop.keys == []
+
+
+def test_a_signal_ends_the_wait(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, waits = Stop(), []
+
+    def wait_key(ms: int) -> int:
+        waits.append(ms)
+        stop.asked = signal.SIGTERM if len(waits) == 3 else None
+        return -1
+
+    monkeypatch.setattr(cv2, "waitKey", wait_key)
+    assert Window("faces", stop=stop).show(PICTURE, wait=True) and len(waits) == 3
 
 
 def test_a_closed_window_ends_it_where_the_system_can_tell(desktop: Desktop) -> None:
-    window = Window("faces")
+    window = Window("faces", stop=Stop())
     desktop.visible = [0.0, 1.0, 0.0]  # not yet there, there, closed
     assert window.show(PICTURE) and window.show(PICTURE) and not window.show(PICTURE)
-    window = Window("faces")
+    window = Window("faces", stop=Stop())
     desktop.visible = [-1.0] * 5
     assert all(window.show(PICTURE) for _ in range(5))
 
@@ -78,7 +92,7 @@ def test_a_display_that_refuses(desktop: Desktop, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(cv2, "namedWindow", refuse)
     with pytest.raises(UnavailableError, match="refuses a window: Can't initialize backend"):
-        Window("faces").show(PICTURE)
+        Window("faces", stop=Stop()).show(PICTURE)
 
 
 def test_without_a_display_or_windows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,9 +101,9 @@ def test_without_a_display_or_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(UnavailableError, match=r"needs a display.*--save"):
-        Window("faces")
+        Window("faces", stop=Stop())
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    Window("faces")
+    Window("faces", stop=Stop())
     desktop.install(monkeypatch, gui="NONE")
     with pytest.raises(UnavailableError, match=r"OpenCV with windows.*pip uninstall opencv-python-headless"):
-        Window("faces")
+        Window("faces", stop=Stop())

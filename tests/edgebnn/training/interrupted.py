@@ -34,6 +34,7 @@ def save(file, **arrays):
 
 
 Loop._take_step, checkpoints.np.savez = step, save
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a script
 try:
     train(recipe, data=[] if data == "-" else [Path(data)], out=Path(out), resume=False, init_from=None, smoke=False)
 except KeyboardInterrupt:
