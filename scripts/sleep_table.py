@@ -52,11 +52,12 @@ def main() -> None:
         f"{given.nights} nights each; Python {platform.python_version()}, edgebnn {edgebnn.__version__}, "
         f"ai-edge-litert {version('ai-edge-litert')}, numpy {np.__version__}."
     )
-    if given.print:
-        print("\n".join(lines))
-    else:
-        replace(PAGE, "judged", lines)
-        replace(PAGE, "devices", list(devices(scorer, given.nights // 4)))
+    tables_by_mark = {"judged": lines, "devices": list(devices(scorer, -(-given.nights // 4)))}
+    for mark, table in tables_by_mark.items():
+        if given.print:
+            print("\n".join([*table, ""]))
+        else:
+            replace(PAGE, mark, table)
 
 
 def tables(name: str, nights: Nights) -> Iterator[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +14,7 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 
 import tensorflow as tf  # isort: skip
 
+from edgebnn.data.ahead import made_ahead
 from edgebnn.data.crops import Cutter, Sides
 from edgebnn.data.pictures import Image
 from edgebnn.data.targets import Range, assign
@@ -63,16 +62,11 @@ def batches(
 
     cv2.setNumThreads(1)  # the workers are the threads
 
+    def make(step: int) -> tuple[Image, npt.NDArray[np.float32]]:
+        return make_batch(cutter, ranges, shape_at(step, shapes, every), seed=seed, step=step)
+
     def generate() -> Iterator[tuple[Image, npt.NDArray[np.float32]]]:
-        with ThreadPoolExecutor(workers) as pool:
-            ahead: deque[Future[tuple[Image, npt.NDArray[np.float32]]]] = deque()
-            for step in range(start, stop):
-                shape = shape_at(step, shapes, every)
-                ahead.append(pool.submit(make_batch, cutter, ranges, shape, seed=seed, step=step))
-                if len(ahead) > 2 * workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        return made_ahead(make, range(start, stop), threads=workers)
 
     signature = (
         tf.TensorSpec((None, None, None, 3), tf.uint8),

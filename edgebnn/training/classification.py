@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -16,6 +14,7 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 import tensorflow as tf  # isort: skip
 
 from edgebnn.card import Card, Preprocess, Training
+from edgebnn.data.ahead import made_ahead
 from edgebnn.data.examples import Examples, ExampleSet, Labels, batch_at
 from edgebnn.data.pictures import Image
 from edgebnn.errors import DataError
@@ -107,14 +106,7 @@ class Classification:
             )
             return images[self._share.start : self._share.stop], labels[self._share.start : self._share.stop]
 
-        with ThreadPoolExecutor(1) as pool:
-            ahead: deque[Future[tuple[Image, Labels]]] = deque()
-            for step in range(start, stop):
-                ahead.append(pool.submit(make, step))
-                if len(ahead) > 2:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        return made_ahead(make, range(start, stop))
 
     def rate(self, step: int) -> float:
         """The same factor every epoch, from the first rate to the final one."""

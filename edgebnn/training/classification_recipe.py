@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from edgebnn.models import BinaryNet, QuickNet
-from edgebnn.training.schema import Name, OwnData, Seed, Strict
+from edgebnn.training.schema import AverageSteps, Name, OwnData, Seed, Strict
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 
@@ -54,9 +54,7 @@ class Optimizer(Strict):
     kind: Literal["adam", "shift-adamax"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 3e-3
     final_rate: Annotated[float, Field(gt=0)] = 3e-5
-    average_steps: Annotated[
-        int | None, Field(ge=2, description="steps over which weights are averaged for validation and best.keras")
-    ] = None
+    average_steps: AverageSteps = None
     glorot: Annotated[bool, Field(description="binary kernels learn at rate * sqrt((fan in + fan out) / 1.5)")] = True
 
 

@@ -14,7 +14,7 @@ from edgebnn.data.crops import Crops, Sides
 from edgebnn.errors import ConfigError
 from edgebnn.models import FaceNetwork
 from edgebnn.training.classification_recipe import ClassificationRecipe
-from edgebnn.training.schema import Name, OwnData, Seed, Strict
+from edgebnn.training.schema import AverageSteps, Name, OwnData, Schedule, Strict
 from edgebnn.training.sleep_recipe import SleepRecipe
 
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
@@ -68,19 +68,9 @@ class Optimizer(Strict):
     decay_epochs: Annotated[
         int | None, Field(ge=1, description="the cosine's length at the end of the run; all of it when absent")
     ] = None
-    average_steps: Annotated[
-        int | None, Field(ge=2, description="steps over which weights are averaged for validation and best.keras")
-    ] = None
+    average_steps: AverageSteps = None
     bfloat16: Annotated[bool, Field(description="convolutions in bfloat16; weights and sums stay float32")] = False
     clipnorm: Annotated[float, Field(gt=0)] = 10.0
-
-
-class Schedule(Strict):
-    """Length of the run."""
-
-    epochs: Annotated[int, Field(ge=1)] = 30
-    steps: Annotated[int, Field(ge=1, description="steps per epoch")] = 400
-    seed: Seed = 0
 
 
 class Export(Strict):

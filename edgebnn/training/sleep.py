@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 import tensorflow as tf  # isort: skip
 
 from edgebnn.card import Card, SleepDecode, Training
+from edgebnn.data.ahead import made_ahead
 from edgebnn.data.night_examples import Features, NightExamples, crops_at, put_piece, restlessness
 from edgebnn.evaluation.sleep.nights import STAGE_NAMES, WAKE, Stages
 from edgebnn.evaluation.sleep.scores import cohens_kappa, score_sleep_wake
@@ -99,14 +98,7 @@ class Sleep:
             own = slice(self._share.start, self._share.stop)
             return features[own], stages[own], np.stack([restlessness(one) for one in stages[own]])
 
-        with ThreadPoolExecutor(1) as pool:
-            ahead: deque[Future[tuple[Features, Stages, Stages]]] = deque()
-            for step in range(start, stop):
-                ahead.append(pool.submit(make, step))
-                if len(ahead) > 2:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        return made_ahead(make, range(start, stop))
 
     def rate(self, step: int) -> float:
         """Warm-up, then a cosine over the run."""

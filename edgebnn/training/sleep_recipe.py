@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from edgebnn.models.sleep import SleepNetwork
-from edgebnn.training.schema import Name, OwnData, Seed, Strict
+from edgebnn.training.schema import AverageSteps, Name, OwnData, Schedule, Strict
 
 
 class Nights(Strict):
@@ -37,17 +37,7 @@ class Optimizer(Strict):
     rate: Annotated[float, Field(gt=0)] = 5e-3
     final_rate: Annotated[float, Field(ge=0)] = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 100
-    average_steps: Annotated[
-        int | None, Field(ge=2, description="steps over which weights are averaged for validation and best.keras")
-    ] = 400
-
-
-class Schedule(Strict):
-    """Length of the run."""
-
-    epochs: Annotated[int, Field(ge=1)] = 20
-    steps: Annotated[int, Field(ge=1, description="steps per epoch")] = 200
-    seed: Seed = 0
+    average_steps: AverageSteps = 400
 
 
 class SleepRecipe(Strict):
