@@ -155,16 +155,16 @@ class Service:
             self._stop.set()
 
     def _watch(self, server: Server | None) -> None:
-        """The main thread's life: figures now and then, until there is a reason to stop."""
-        due = time.monotonic()
+        """The main thread's life: figures now and then, and when the camera comes or goes, until there is a reason."""
+        due, announced = time.monotonic(), None
         while not self._stop.wait(0.5):
             if server is not None and not server.alive:
                 self._failed = EdgebnnError("the page has ended")
                 logger.critical("the page has ended")
                 return
-            if time.monotonic() >= due:
-                due = time.monotonic() + FIGURES_S
-                streaming = self.camera.status.state == "streaming"
+            streaming = self.camera.status.state == "streaming"
+            if streaming != announced or time.monotonic() >= due:
+                due, announced = time.monotonic() + FIGURES_S, streaming
                 announce_figures(self.home, self.pipeline.figures, self.board(), streaming=streaming)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -62,7 +63,7 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
 
 
 def test_people_are_announced(tmp_path: Path, broker: Broker, peer: Peer) -> None:
-    source = f"synthetic:?{LITTLE}&fps=30&shown=60&hidden=60"
+    source = f"synthetic:?{LITTLE}&fps=30&shown=30&hidden=30"
     settings = config(
         source,
         top='json_lines = "events"',
@@ -79,7 +80,7 @@ def test_people_are_announced(tmp_path: Path, broker: Broker, peer: Peer) -> Non
         changes = [payload for payload in heard("person/state") if payload != "None"]
         assert changes[:4] == ["OFF", "ON", "OFF", "ON"]
         assert set(heard("count/state")) <= {"None", "0", "1"}
-        until(lambda: heard("camera/state") and heard("camera/state")[-1] == "ON", face, patience_s=30)
+        until(lambda: heard("camera/state") and heard("camera/state")[-1] == "ON", face)
         announced = json.loads(peer.latest["homeassistant/binary_sensor/edgebnn_pi_face/person/config"])
         assert announced["device_class"] == "occupancy" and announced["availability_topic"] == f"{BASE}/availability"
         kinds = [event["event"] for event in face.events]
@@ -141,18 +142,18 @@ def test_it_stops_in_order_in_the_middle_of_a_frame(
 
 
 def test_a_camera_that_is_lost_comes_back(tmp_path: Path, systemd: Systemd) -> None:
-    source = f"synthetic:?{LITTLE}&fps=30&lost_after=40&lost_for=2"
-    settings = config(source, top='json_lines = "events"', presence="leave_after_s = 1\nenter_after_s = 0.1")
+    source = f"synthetic:?{LITTLE}&fps=30&lost_after=40&lost_for=1"  # back after 1 s and 2 s
+    settings = config(source, top='json_lines = "events"', presence="leave_after_s = 0.3\nenter_after_s = 0.1")
     with running(tmp_path, settings, environ=systemd.environ) as face:
-        until(lambda: face.live()["state"] == "camera_lost", face)
-        assert "unplugged" in face.live()["reason"]
-        fed = systemd.said.count("WATCHDOG=1")
-        until(lambda: systemd.said.count("WATCHDOG=1") > fed + 1, face)  # it lives, also without a camera
-        until(lambda: face.live()["count"] is None, face)
+        live = until(lambda: (now := face.live())["state"] == "camera_lost" and now["count"] is None and now, face)
+        assert live["away"] and live["latency"] is None
         until(lambda: face.live()["state"] == "streaming" and face.live()["count"] == 1, face)
         assert face.metric("camera_losses") == 1
-        assert any(line.startswith("STATUS=") and "camera_lost" in line for line in systemd.said)
         assert face.stop() == 0
+    (lost,) = [k for k, line in enumerate(systemd.said) if line.startswith("STATUS=") and "camera_lost" in line]
+    assert "unplugged" in systemd.said[lost]
+    back = next(k for k, line in enumerate(systemd.said) if k > lost and "streaming" in line)
+    assert systemd.said[lost:back].count("WATCHDOG=1") >= 2  # it lives, also without a camera
     assert [(e["event"], e.get("id")) for e in face.events][:5] == [
         ("enter", 1), ("count", None), ("leave", 1), ("count", None), ("enter", 2),
     ]  # fmt: skip
@@ -164,7 +165,7 @@ def test_without_any_camera_it_is_up_and_waits(tmp_path: Path, systemd: Systemd)
     with running(tmp_path, settings, environ=systemd.environ) as face:
         until(lambda: face.live()["state"] == "camera_lost", face)
         assert face.live()["count"] is None and face.live()["away"]
-        until(lambda: systemd.said.count("WATCHDOG=1") >= 3, face)
+        until(lambda: systemd.said.count("WATCHDOG=1") >= 2, face)
         assert any(message.startswith("READY=1") for message in systemd.said)
         assert face.stop() == 0
 
@@ -260,13 +261,13 @@ def test_a_disk_that_takes_nothing(tmp_path: Path, fault: str) -> None:
     state.mkdir()
     options = {"full": "size=16k", "read-only": "ro"}[fault]
     settings = config(
-        f"synthetic:?{LITTLE}&fps=30&shown=20&hidden=20",
+        f"synthetic:?{LITTLE}&fps=30&shown=12&hidden=15",
         top='json_lines = "events"',
         snapshots="enabled = true\nmin_free_mb = 0",
         presence="enter_after_s = 0.1\nleave_after_s = 0.2",
     )
     with running(tmp_path, settings, within=in_namespace(f"mount -t tmpfs -o {options} none {state}")) as face:
-        until(lambda: sum(event["event"] == "enter" for event in face.events) >= 4, face)
+        until(lambda: sum(event["event"] == "enter" for event in face.events) >= 3, face)
         problem = until(lambda: face.live()["snapshot_problem"], face)
         assert {"full": "No space left", "read-only": "Read-only"}[fault] in problem
         assert face.live()["state"] == "streaming"
@@ -292,9 +293,10 @@ def test_a_reader_who_takes_nothing_stops_nothing(tmp_path: Path) -> None:
     fifo = tmp_path / "lines"
     subprocess.run(["mkfifo", str(fifo)], check=True)
     reader = os.open(fifo, os.O_RDWR)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
     try:
         with running(tmp_path, settings, within=["sh", "-c", f'exec "$@" >{fifo}', "sh"]) as face:
-            until(lambda: face.metric("frames_total") > 900, face)  # the pipe's 64 KB and 500 lines are full by then
+            until(lambda: face.metric("frames_total") > 600, face)  # the pipe's 4 KB and 500 lines are full by then
             assert face.stop() == 0
     finally:
         os.close(reader)
