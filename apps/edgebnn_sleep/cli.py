@@ -124,6 +124,7 @@ def simulate(
         except ValueError:
             raise ConfigError(f"expected a time like 06:45, got {text!r}") from None
     assert times[0] is not None
+    from edgebnn.service import web  # noqa: F401  without the extra [service] it says so
     from edgebnn_sleep.simulate import simulate_night
 
     raise typer.Exit(

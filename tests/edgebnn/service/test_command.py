@@ -77,14 +77,16 @@ def test_help_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert "folder for marbles [default: $STATE_DIRECTORY or /var/lib/edgebnn/test]" in text
 
 
-@pytest.mark.parametrize("service", ["face", "sleep"])
-def test_without_the_extra_the_cure_is_said(service: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "arguments"), [("face", ["run"]), ("sleep", ["run"]), ("sleep", ["simulate", "night"])]
+)
+def test_without_the_extra_the_cure_is_said(service: str, arguments: list[str]) -> None:
     said = without_the_extra(
         f"from edgebnn_{service}.cli import main\n"
         "import contextlib, io\n"
         "said = io.StringIO()\n"
         "with contextlib.redirect_stderr(said):\n"
-        "    try:\n        main(['run'])\n"
+        f"    try:\n        main({arguments})\n"
         "    except SystemExit as ended:\n        assert ended.code == 1\n"
         "print(said.getvalue())\n"
     )
