@@ -4,13 +4,14 @@
 #   sudo ./deploy/install.sh [--wheel FILE] [--wheels FOLDER] [--dry-run] [face] [sleep]
 #
 # face: faces in front of a camera. sleep: the alarm clock and the bedside monitor. Without either, an upgrade of what is
-# there. Without --wheel it builds one of this checkout, with a C++ compiler; --wheels says where pip finds all that the
-# wheel needs, so that no network is used. Running it again changes nothing but what is new.
+# there. Without --wheel it builds one of this checkout, with a C++ compiler and a network; --wheels says where pip finds all
+# that the wheel needs, so that no network is used. Running it again changes nothing but what is new.
 #
 # A version lives in /opt/edgebnn/versions, with its environment and units; /opt/edgebnn/current points to the one that
 # runs. When an upgrade's services do not come up, the version before is put back, with its databases as they were.
 # Configuration in /etc/edgebnn is written only where there is none. docs/installing.md
 set -euo pipefail
+umask 022
 
 readonly OPT=/opt/edgebnn ETC=/etc/edgebnn STATE=/var/lib/edgebnn UNITS=/usr/local/lib/systemd/system BIN=/usr/local/bin
 readonly SETTLE_S=${EDGEBNN_SETTLE_S:-5} # how long services must stay up to count as good
@@ -34,6 +35,9 @@ while [ $# -gt 0 ]; do
   shift
 done
 here=$(cd "$(dirname "$0")" && pwd)
+readonly checkout=${here%/*}
+# shellcheck source=deploy/trees.sh
+. "$here/trees.sh"
 
 # What the machine must be.
 $dry || [ "$(id -u)" = 0 ] || die "expected root: run sudo $0"
@@ -50,10 +54,11 @@ if [ -n "$wheel" ]; then
     *) die "expected a wheel edgebnn-*_$(uname -m).whl for this machine, got $(basename "$wheel")" ;;
   esac
 else
-  [ -f "$here/../pyproject.toml" ] || die "expected a checkout of edgebnn around $here, or a wheel: use --wheel FILE"
+  [ -f "$checkout/pyproject.toml" ] || die "expected a checkout of edgebnn around $here, or a wheel: use --wheel FILE"
 fi
 if [ -n "$wheels" ]; then
   [ -d "$wheels" ] || die "expected a folder of wheels, $wheels is none"
+  [ -n "$wheel" ] || die "expected a wheel with --wheels, since building one takes a network: use --wheel FILE too"
   wheels=$(realpath "$wheels")
 fi
 for component in face sleep; do
@@ -72,7 +77,7 @@ if ! $dry; then
   free_mb=$(df --output=avail --block-size=1M $OPT | tail -1)
   [ "$free_mb" -ge 700 ] || die "expected 700 MB free for $OPT, there are $((free_mb)): make room"
   exec 9>/run/edgebnn-install.lock
-  flock --nonblock 9 || die "another install.sh is at work: wait for it"
+  flock --nonblock 9 || die "another install.sh or uninstall.sh is at work: wait for it"
 fi
 
 # Debian's packages. Without the wished ones a part is missing, and edgebnn doctor says so.
@@ -122,10 +127,11 @@ install_packages() {
 }
 
 build_wheel() {
-  say "builds a wheel of $here/.."
+  say "builds a wheel of $checkout"
   python3 -m venv "$scratch/build"
-  "$scratch/build/bin/python" -m pip wheel -qq --disable-pip-version-check --no-cache-dir --no-deps \
-    --wheel-dir "$scratch" "$here/.." || die "the wheel does not build: see above"
+  # Without time stamps (1980-01-01 is the first that a wheel can have) the same sources are the same version.
+  SOURCE_DATE_EPOCH=315532800 "$scratch/build/bin/python" -m pip wheel -qq --disable-pip-version-check --no-cache-dir \
+    --no-deps --wheel-dir "$scratch" "$checkout" || die "the wheel does not build: see above"
   wheel=$(echo "$scratch"/edgebnn-*.whl)
 }
 
@@ -135,7 +141,7 @@ make_version() {
   [ ! -e "$folder/.complete" ] || { say "$version is installed already" && return; }
   say "installs $version"
   made=$folder
-  rm -rf --one-file-system "$folder"
+  remove_tree "$folder"
   mkdir -p "$folder"
   # Python of the system sees apt's picamera2, whose compiled parts want the numpy that it was built with.
   python3 -m venv --system-site-packages "$folder"
@@ -147,7 +153,7 @@ make_version() {
   "$folder/bin/python" -m pip install "${pip[@]}" --constraint "$folder/constraints.txt" "${wheel}[service]" ||
     die "pip could not install $(basename "$wheel") and what it needs: give a network, or all wheels with --wheels"
   mkdir "$folder/deploy"
-  cp -r "$here"/{systemd,sysusers.d,tmpfiles.d,install.sh,uninstall.sh} "$folder/deploy/"
+  cp -r "$here"/{systemd,sysusers.d,tmpfiles.d,install.sh,uninstall.sh,trees.sh} "$folder/deploy/"
   touch "$folder/.complete"
 }
 
@@ -155,9 +161,9 @@ make_version() {
 try_version() {
   local folder=$OPT/versions/$version service config secret
   # Secrets belong to the settings: a page beyond this machine is refused without its token.
-  mkdir -m 700 "$scratch/credentials"
+  mkdir "$scratch/credentials"
   for secret in /etc/credstore/edgebnn.*; do
-    [ ! -f "$secret" ] || cp "$secret" "$scratch/credentials/${secret#/etc/credstore/edgebnn.}"
+    [ ! -f "$secret" ] || ln -s "$secret" "$scratch/credentials/${secret#/etc/credstore/edgebnn.}"
   done
   "$folder/bin/python" -c 'import edgebnn; edgebnn.load_delegate()' || die "the delegate of $version does not load here"
   for service in "${services[@]}"; do
@@ -186,14 +192,14 @@ started_units() {
 }
 
 make_user() {
-  mkdir -p /usr/local/lib/sysusers.d /usr/local/lib/tmpfiles.d
-  install -m 644 "$1/deploy/sysusers.d/edgebnn.conf" /usr/local/lib/sysusers.d/
-  install -m 644 "$1/deploy/tmpfiles.d/edgebnn.conf" /usr/local/lib/tmpfiles.d/
-  systemd-sysusers /usr/local/lib/sysusers.d/edgebnn.conf
-  systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/edgebnn.conf
-  local group
+  local lib=/usr/local/lib group
+  mkdir -p $lib/sysusers.d $lib/tmpfiles.d &&
+    install -m 644 "$1/deploy/sysusers.d/edgebnn.conf" $lib/sysusers.d/ &&
+    install -m 644 "$1/deploy/tmpfiles.d/edgebnn.conf" $lib/tmpfiles.d/ &&
+    systemd-sysusers $lib/sysusers.d/edgebnn.conf &&
+    systemd-tmpfiles --create $lib/tmpfiles.d/edgebnn.conf || return 1
   for group in gpio input; do
-    if getent group $group >/dev/null; then usermod --append --groups $group edgebnn; fi
+    ! getent group $group >/dev/null || usermod --append --groups $group edgebnn || return 1
   done
 }
 
@@ -214,7 +220,7 @@ activate() {
     ln -sfn "versions/$1" "$OPT/current.new" && mv -T "$OPT/current.new" "$OPT/current" || return 1
   fi
   for command in edgebnn edgebnn-face edgebnn-alarm edgebnn-sleep; do
-    if [ -e "$folder/bin/$command" ]; then ln -sfn "$OPT/current/bin/$command" "$BIN/$command"; fi
+    [ ! -e "$folder/bin/$command" ] || ln -sfn "$OPT/current/bin/$command" "$BIN/$command" || return 1
   done
   systemctl daemon-reload || return 1
   # shellcheck disable=SC2046
@@ -245,21 +251,24 @@ tell_failure() {
   done
 }
 
-# Databases of the services, before a new version may change their form.
+# Databases of the services, before a new version may change their form; readable by root only, as they are.
 save_databases() {
   stopped=true
   # shellcheck disable=SC2046
   systemctl stop $(started_units) 2>/dev/null || true
   rm -f "$OPT/databases.tar"
   [ ! -d "$STATE" ] ||
-    (cd "$STATE" && find . -type f -name '*.sqlite3*' -print0 | tar --create --null --files-from - --file "$OPT/databases.tar")
+    (umask 077 && cd "$STATE" && find . -type f -name '*.sqlite3*' -print0 |
+      tar --create --null --files-from - --file "$OPT/databases.tar")
 }
+# restore_databases: fails when they could not be put back; then the copy stays, for hands.
 restore_databases() {
   # shellcheck disable=SC2046
   systemctl stop $(started_units) 2>/dev/null || true
   [ -e "$OPT/databases.tar" ] || return 0
-  find "$STATE" -type f -name '*.sqlite3*' -delete
-  tar --extract --file "$OPT/databases.tar" --directory "$STATE" --same-owner --same-permissions
+  find "$STATE" -type f -name '*.sqlite3*' -delete &&
+    tar --extract --file "$OPT/databases.tar" --directory "$STATE" --same-owner --same-permissions &&
+    rm -f "$OPT/databases.tar"
 }
 
 write_configuration() {
@@ -277,8 +286,8 @@ if $dry; then
   say "a dry run: nothing is changed"
   install_packages
   cat <<END
-  an environment in $OPT/versions of ${wheel:-a wheel built of $here/..}${wheels:+, all else from $wheels}
-  user edgebnn in video, audio, gpio; /etc/edgebnn
+  an environment in $OPT/versions of ${wheel:-a wheel built of $checkout}${wheels:+, all else from $wheels}
+  user edgebnn in video and audio, in gpio and input where they exist; $ETC
 $(for service in "${services[@]}"; do
     [ -e "$ETC/$service.toml" ] && echo "  $ETC/$service.toml stays as it is" || echo "  $ETC/$service.toml, all defaults"
   done)
@@ -287,15 +296,16 @@ END
   exit
 fi
 
-umask 022
-scratch=$(mktemp -d)
+rm -rf "$OPT"/scratch.*  # of a run that the power cut
+scratch=$(mktemp -d "$OPT/scratch.XXXXXX")
+export TMPDIR=$scratch  # on the disk: a small board's /tmp is in memory
 made="" stopped=false
 # leave: of what failed nothing stays; what ran before runs.
 leave() {
-  rm -rf --one-file-system "$scratch"
-  if [ -n "$made" ] && [ "$(readlink -f $OPT/current)" != "$made" ]; then rm -rf --one-file-system "$made"; fi
   # shellcheck disable=SC2046
   ! $stopped || systemctl start $(started_units) || true
+  remove_tree "$scratch"
+  if [ -n "$made" ] && [ "$(readlink -f $OPT/current)" != "$made" ]; then remove_tree "$made"; fi
 }
 trap leave EXIT
 for command in edgebnn edgebnn-face edgebnn-alarm edgebnn-sleep; do
@@ -319,20 +329,23 @@ if ! activate "$version"; then
     die "the services of $version do not stay up: see above, and edgebnn doctor"
   fi
   say "$version does not stay up: back to $previous" >&2
-  restore_databases
+  if ! restore_databases; then
+    copy=$OPT/databases-of-$previous.tar # later upgrades do not touch it
+    mv "$OPT/databases.tar" "$copy"
+    say "the databases could not be put back as they were: make room, and unpack $copy in $STATE" >&2
+  fi
   activate "$previous" || { tell_failure && die "neither $version nor $previous stays up: see above, and edgebnn doctor"; }
-  rm -f "$OPT/databases.tar"
   stopped=false
   die "$version was not installed; $previous runs as before"
 fi
+rm -f "$OPT/databases.tar"
+stopped=false
 # The version before stays, for install.sh --wheel with it takes seconds; older ones go.
 for folder in "$OPT"/versions/*; do
   case $(basename "$folder") in
     "$version" | "$previous") ;;
-    *) [ -z "$previous" ] || rm -rf --one-file-system "$folder" ;;
+    *) [ -z "$previous" ] || remove_tree "$folder" ;;
   esac
 done
-rm -f "$OPT/databases.tar"
-stopped=false
 say "$version runs: $(started_units | tr '\n' ' ')"
 say "settings: $ETC/*.toml, then systemctl restart; what is wrong: edgebnn doctor; log: journalctl -u 'edgebnn-*'"

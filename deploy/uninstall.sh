@@ -20,10 +20,20 @@ case ${1:-} in
 esac
 [ $# -le 1 ] || die "expected --purge or nothing, got '$*'"
 [ "$(id -u)" = 0 ] || die "expected root: run sudo $0"
+# shellcheck source=deploy/trees.sh
+. "$(dirname "$0")/trees.sh"
+exec 9>/run/edgebnn-install.lock
+flock --nonblock 9 || die "another install.sh or uninstall.sh is at work: wait for it"
+folders=("$OPT")
+! $purge || folders+=("$ETC" "$STATE" /run/edgebnn /var/log/edgebnn /etc/systemd/system/edgebnn-*.d)
+refuse_mounts "${folders[@]}" # before anything is touched
 
 # All of edgebnn's units that are there, loaded or not.
 cd / # this file may lie in what goes
-mapfile -t units < <(cd "$LIB/systemd/system" 2>/dev/null && ls -d edgebnn-*.service edgebnn-*.timer 2>/dev/null || true)
+units=()
+for unit in "$LIB"/systemd/system/edgebnn-*.{service,timer}; do
+  [ ! -e "$unit" ] || units+=("${unit##*/}")
+done
 if [ ${#units[@]} -gt 0 ]; then
   systemctl --quiet disable --now "${units[@]}" 2>/dev/null || true
   for unit in "${units[@]}"; do rm -f "$LIB/systemd/system/$unit"; done
@@ -34,13 +44,11 @@ for command in edgebnn edgebnn-face edgebnn-alarm edgebnn-sleep; do
   if [[ $(readlink "$BIN/$command" 2>/dev/null) == $OPT/* ]]; then rm "$BIN/$command"; fi
 done
 rm -f $LIB/sysusers.d/edgebnn.conf $LIB/tmpfiles.d/edgebnn.conf
-rm -rf --one-file-system $OPT
+remove_tree "${folders[@]}"
 # Folders that may have been there before edgebnn go only when they are empty.
 rmdir --ignore-fail-on-non-empty $LIB/systemd/system $LIB/systemd $LIB/sysusers.d $LIB/tmpfiles.d 2>/dev/null || true
 
 if $purge; then
-  rm -rf --one-file-system $ETC $STATE /run/edgebnn /var/log/edgebnn
-  rm -rf /etc/systemd/system/edgebnn-*.d
   rm -f /etc/credstore/edgebnn.*
   rmdir --ignore-fail-on-non-empty /etc/credstore 2>/dev/null || true
   ! id edgebnn >/dev/null 2>&1 || userdel edgebnn

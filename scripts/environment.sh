@@ -1,9 +1,13 @@
+# shellcheck shell=bash
 # Sourced by the scripts: where Python is, and how an environment is made. Works from the repository's root.
 
 die() {
   echo "$(basename "$0"): $*" >&2
   exit 1
 }
+
+# shellcheck source=deploy/trees.sh
+. deploy/trees.sh
 
 # python_version PYTHON: prints "3.11", or nothing when it does not run.
 python_version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
@@ -33,6 +37,15 @@ make_venv() {
 need_compiler() {
   command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
     die "expected a C++17 compiler, found none: install one (Debian: apt install g++)"
+}
+
+# need_packages PACKAGE...: of Debian, installed where they are missing. Needs root.
+need_packages() {
+  dpkg --status "$@" >/dev/null 2>&1 && return
+  mkdir -p build
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -q -y \
+    --no-install-recommends "$@"; } >build/apt.log 2>&1 ||
+    { tail -20 build/apt.log >&2; die "apt could not install $*"; }
 }
 
 # pip_install FOLDER ARGUMENT...: says nothing but errors.

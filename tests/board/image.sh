@@ -1,21 +1,8 @@
+# shellcheck shell=bash
 # Sourced by tests/board/run: what tests/board/board.py boots, a Debian trixie for arm64. All lies in build/board. Needs
 # root, and arm64 programs that run through qemu-user.
 
 board=$PWD/build/board
-
-# debian_arm64 FOLDER VARIANT PACKAGES
-debian_arm64() {
-  local root=$board/$1
-  [ ! -e "$root/.complete" ] || return 0
-  ! grep -q " $root/" /proc/mounts || die "something is mounted below $root: unmount it"
-  rm -rf --one-file-system "$root"
-  mmdebstrap --quiet --mode=root --architectures=arm64 --variant="$2" --include="$3" \
-    --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' trixie "$root" 2>"$board/$1.log" ||
-    { tail -20 "$board/$1.log" >&2; die "mmdebstrap could not make $1"; }
-  touch "$root/.complete"
-}
 
 # modules_of MODULE...: their files and those they need, in the order in which they load.
 modules_of() {
@@ -52,7 +39,8 @@ END
 make_image() {
   local root=$board/root module modules
   modules=$root/usr/lib/modules/$release
-  rm -rf "$modules" "$root/mnt" && mkdir -p "$modules"
+  remove_tree "$modules" "$root/mnt"
+  mkdir -p "$modules"
   for module in $(modules_of vivid); do
     install -D -m 644 "$module" "$modules/${module#*/modules/"$release"/}"
   done
@@ -71,13 +59,14 @@ make_image() {
 
 # make_board WHEELS
 make_board() {
-  debian_arm64 kernel extract linux-image-arm64,busybox-static
+  make_debian "$board/kernel" trixie --variant=extract --architectures=arm64 --include=linux-image-arm64,busybox-static
   ln -sfn usr/lib "$board/kernel/lib"
   release=$(basename "$board"/kernel/usr/lib/modules/*)
   cp "$board/kernel/boot/vmlinuz-$release" "$board/vmlinuz"
   depmod --basedir "$board/kernel" "$release"
   make_initrd
-  debian_arm64 root essential \
-    systemd,systemd-sysv,udev,kmod,dbus,procps,python3,python3-venv,mosquitto,mosquitto-clients,alsa-utils,libportaudio2
+  make_debian "$board/root" trixie --variant=essential --architectures=arm64 \
+    --include=systemd,systemd-sysv,udev,kmod,dbus,procps \
+    --include=python3,python3-venv,mosquitto,mosquitto-clients,alsa-utils,libportaudio2
   make_image "$1"
 }

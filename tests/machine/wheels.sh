@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by tests/pi/services and tests/board/run.
 
 # collect_wheels VENV WHEEL FOLDER: the wheel, and all that it needs on trixie's Python, in FOLDER.

@@ -1,17 +1,28 @@
-# Sourced by tests/pi/user-space: arm64 Debian roots that are unpacked without running anything of them, and commands
-# inside. All lies in build/pi. Needs root on x86_64 Debian.
+# shellcheck shell=bash
+# Sourced by tests/pi/* and tests/board/run: Debian roots, arm64 ones too, which are unpacked without running anything of
+# them, and commands inside. Lies in build/pi. Needs root on x86_64 Debian.
 
 pi=$PWD/build/pi
 declare -A PYTHON=([bookworm]=3.11 [trixie]=3.13) GLIBC=([bookworm]=36 [trixie]=41)
 declare -A PART=([cortex-a53]=0xd03 [cortex-a72]=0xd08 [cortex-a76]=0xd0b)
 
-# need_packages PACKAGE...: of Debian, installed where they are missing.
-need_packages() {
-  dpkg -s "$@" >/dev/null 2>&1 && return
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q >/dev/null
-  apt-get -o DPkg::Lock::Timeout=300 install -qq -y --no-install-recommends "$@" >"$pi/apt.log" 2>&1 ||
-    { tail -20 "$pi/apt.log" >&2; die "apt could not install $*"; }
+# make_debian ROOT SUITE OPTION...: a Debian in the folder ROOT, by mmdebstrap with these options, complete or made anew.
+make_debian() {
+  local root=$1 suite=$2
+  shift 2
+  [ ! -e "$root/.complete" ] || return 0
+  remove_tree "$root"
+  mmdebstrap --quiet --mode=root --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+    --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$@" "$suite" "$root" 2>"$root-mmdebstrap.log" ||
+    { tail -20 "$root-mmdebstrap.log" >&2; die "mmdebstrap could not make $root"; }
+  touch "$root/.complete"
+}
+
+# make_tools: $pi/tools, an environment with pip for other machines, and pytest.
+make_tools() {
+  make_venv "$pi/tools" "$(find_python 3.11 3.12 3.13 3.10 || die "expected Python 3.10 to 3.13, found none")"
+  "$pi/tools/bin/python" -c 'import pytest' 2>/dev/null || pip_install "$pi/tools" pytest
 }
 
 # let_arm64_run: the kernel hands arm64 programs to qemu.
@@ -32,17 +43,8 @@ pip_for() {
 
 # make_root SUITE: $pi/SUITE, a Debian with Python.
 make_root() {
-  local suite=$1 root=$pi/$1
-  [ ! -e "$root/.complete" ] || return 0
-  ! grep -q " $root/" /proc/mounts || die "something is mounted below $root: unmount it"
-  rm -rf --one-file-system "$root"
-  mmdebstrap --quiet --mode=root --variant=extract --architectures=arm64 \
-    --include=python3,libstdc++6,ca-certificates,bash,coreutils,libc-bin,base-files \
-    --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$root" 2>"$pi/mmdebstrap-$suite.log" ||
-    { tail -20 "$pi/mmdebstrap-$suite.log" >&2; die "mmdebstrap could not make the root of $suite"; }
-  touch "$root/.complete"
+  make_debian "$pi/$1" "$1" --variant=extract --architectures=arm64 \
+    --include=python3,libstdc++6,ca-certificates,bash,coreutils,libc-bin,base-files
 }
 
 # install_wheel SUITE WHEEL: the wheel, and all it depends on once.
@@ -63,6 +65,7 @@ on_pi() {
   local root=$pi/$1 cpu=$2
   shift 2
   sed "s/^CPU part.*/CPU part\t: ${PART[$cpu]}/" tests/pi/cpuinfo >"$root/opt/cpuinfo"
+  # shellcheck disable=SC2016
   unshare -m bash -c '
     root=$1; shift
     mount -t proc proc "$root/proc" && mount --bind "$root/opt/cpuinfo" "$root/proc/cpuinfo"
