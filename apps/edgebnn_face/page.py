@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -38,7 +37,6 @@ HERE = Path(__file__).parent
 SHOWN_EVENTS = 12
 SHOWN_SNAPSHOTS = 60
 BOARD_S = 2.0
-NUMBER = re.compile(r"\[Errno \d+\] ")
 STATES = {
     "starting": "Starting",
     "streaming": "Live",
@@ -117,7 +115,7 @@ class Page:
             "stream": self._live.current.picture.stream,
             "model_problem": service.detector.problem,
             "snapshot_problem": service.snapshots.failure and f"Snapshots are not kept: {service.snapshots.failure}.",
-            "mqtt_problem": home.problem and f"No MQTT broker: {NUMBER.sub('', home.problem)}.",
+            "mqtt_problem": home.problem and f"No MQTT broker: {home.problem}.",
             "events": [_event(event, when.strftime("%H:%M:%S")) for event, when in self._last_events()],
         }
 

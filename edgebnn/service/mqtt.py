@@ -231,7 +231,10 @@ class HomeAssistant:
             try:
                 problem = self._session()
             except Exception as error:  # whatever a broker makes paho raise: say it, try again
-                problem = f"{type(error).__name__}: {error}" if not isinstance(error, OSError) else str(error)
+                if isinstance(error, OSError):
+                    problem = error.strerror or str(error)
+                else:
+                    problem = f"{type(error).__name__}: {error}"
             if self._stopping.is_set():
                 return
             if self._accepted and time.monotonic() - started < SHORT_S:

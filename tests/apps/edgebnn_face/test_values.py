@@ -35,7 +35,7 @@ def service() -> Any:
         pipeline=SimpleNamespace(figures=FIGURES),
         detector=SimpleNamespace(problem=""),
         snapshots=SimpleNamespace(failure="No space left on device"),
-        home=SimpleNamespace(problem="[Errno 111] Connection refused"),
+        home=SimpleNamespace(problem="Connection refused"),
         events=deque(),
     )
 

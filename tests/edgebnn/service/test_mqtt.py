@@ -194,7 +194,7 @@ def test_a_broker_away_blocks_nobody_and_fills_nothing(caplog: pytest.LogCapture
                 device.publish("count", value)
                 device.send(f"light/{value}", "ON")
             cpu = time.thread_time() - cpu
-            wait_for(lambda: device.problem, "a reason")
+            wait_for(lambda: device.problem == "Connection refused", "the reason")
             assert device.states["count"] == "19999"
             assert len(device._retained) == len(ENTITIES) + 2 and len(device._messages) == 100
             assert len(device._changed) <= len(device._retained)
