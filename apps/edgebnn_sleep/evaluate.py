@@ -145,7 +145,8 @@ def _deadlines(night: Night) -> Floats:
     start, end = float(night.time_s[0]), float(night.time_s[-1])
     deadlines = np.arange(start + FIRST_DEADLINE_S, end + 1, DEADLINES_S)
     last = night.time_s[np.searchsorted(night.time_s, deadlines, side="right") - 1]
-    return deadlines[deadlines - last < 2 * EPOCH_S]
+    kept: Floats = deadlines[deadlines - last < 2 * EPOCH_S]
+    return kept
 
 
 def _stages(night: Night) -> Stages:
