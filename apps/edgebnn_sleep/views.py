@@ -270,7 +270,7 @@ def _figures(summary: Summary | None) -> list[tuple[str, str]]:
         ("In bed", duration(summary.in_bed_min)),
         ("Awake after onset", duration(summary.awake_min)),
         ("Until asleep", duration(summary.latency_min)),
-        ("Efficiency", f"{summary.efficiency:.0%}"),
+        ("Efficiency", f"{100 * summary.efficiency:.0f} %"),
         ("Restless", duration(summary.restless_min)),
     ]
     if summary.unseen_min:

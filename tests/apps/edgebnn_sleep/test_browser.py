@@ -149,4 +149,4 @@ def test_nights_charts_and_data_on_a_phone(house: House, phone: Any) -> None:
     for shape in ("awake", "asleep", "restless", "motion", "temperature", "humidity", "light", "sound"):
         assert phone.locator(f".night-chart .{shape}").count() > 0, shape
     assert "Rang 06:41: <b>awake</b>" in phone.inner_text(".log")
-    assert re.search(r"Efficiency\s*91%|91%\s*Efficiency", phone.inner_text("main"))
+    assert re.search(r"Efficiency\s*91 %|91 %\s*Efficiency", phone.inner_text("main"))
