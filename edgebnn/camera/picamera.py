@@ -101,10 +101,10 @@ class Picamera:
         try:
             from libcamera import ColorSpace
             from picamera2 import Picamera2
-        except ImportError as error:
+        except (ImportError, ValueError) as error:  # ValueError: compiled for another numpy
             raise UnavailableError(
                 f"{self.name} needs picamera2, which cannot be imported ({error}): sudo apt install python3-picamera2,"
-                " and make the environment with `python3 -m venv --system-site-packages`"
+                " make the environment with `python3 -m venv --system-site-packages`, and leave numpy the system's"
             ) from None
         found = len(Picamera2.global_camera_info())
         if self._number >= found:

@@ -132,6 +132,18 @@ def test_without_picamera2(monkeypatch: pytest.MonkeyPatch) -> None:
         next(iter(source))
 
 
+def test_picamera2_compiled_for_another_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Importer:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "libcamera":
+                raise ValueError("numpy.dtype size changed, may indicate binary incompatibility")
+
+    monkeypatch.delitem(sys.modules, "libcamera", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Importer(), *sys.meta_path])
+    with pytest.raises(UnavailableError, match=r"numpy\.dtype size changed.* leave numpy the system's"):
+        next(iter(picamera()))
+
+
 def test_cameras_that_are_not_there_busy_or_refuse(hardware: Hardware) -> None:
     with pytest.raises(UnavailableError, match="expected camera 1, picamera2 finds 1: check its ribbon cable"):
         next(iter(picamera(1)))
