@@ -10,7 +10,7 @@ from typing import Protocol
 
 from edgebnn.errors import EdgebnnError, InputError
 from edgebnn.evaluation.sleep.nights import UNSCORED
-from edgebnn.evaluation.sleep.rules import RULES, PastColeKripke
+from edgebnn.evaluation.sleep.rules import DEFAULT_RULE, RULES, PastColeKripke
 from edgebnn.runtime.sleep_features import SleepFeatures, movement_of
 from edgebnn.runtime.sleep_scorer import SleepScore, SleepScorer
 
@@ -75,7 +75,7 @@ class NightScorer:
     def __init__(
         self,
         *,
-        rule: str = "motion",
+        rule: str = DEFAULT_RULE,
         window_left: Callable[[], float] = lambda: 1.0,
         make_network: Callable[[], Scorer] = SleepScorer,
     ) -> None:

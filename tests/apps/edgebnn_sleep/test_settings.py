@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from edgebnn_sleep.settings import SleepSettings
+import typer
+from edgebnn_sleep.cli import app
+from edgebnn_sleep.settings import ClockSettings, SleepSettings
 
 from edgebnn.errors import ConfigError
+from edgebnn.evaluation.sleep.rules import DEFAULT_RULE, RULES
 from edgebnn.service.default_file import default_file
 from edgebnn.service.settings import load_settings
 
@@ -34,6 +38,14 @@ def test_a_whole_file(tmp_path):
     assert settings.camera.bed == (0.1, 0.2, 0.5, 0.6)
     assert settings.environment.devices == {"temperature_c": "bme280"}
     assert settings.clock.socket == Path("/run/edgebnn/alarm.sock")
+
+
+def test_everything_has_the_rules_and_their_default():
+    rule = ClockSettings.model_fields["rule"]
+    assert set(get_args(rule.annotation)) == set(RULES) and rule.default == DEFAULT_RULE
+    for command in ("replay", "simulate"):
+        options = typer.main.get_command(app).commands[command].params
+        assert [option.default for option in options if option.name == "rule"] == [DEFAULT_RULE]
 
 
 @pytest.mark.parametrize(
