@@ -56,9 +56,7 @@ class Page:
         self._rate = Rate()
         self._board: tuple[float, Board] | None = None
         metrics.gauge("stream_watchers", "How many watch the live picture.").set_function(lambda: self._hub.watchers)
-        metrics.gauge("temperature_celsius", "Of the processor.").set_function(
-            lambda: self._read_board().temperature_c or math.nan
-        )
+        metrics.gauge("temperature_celsius", "Of the processor.").set_function(self._temperature_c)
         self.app = make_app(
             [
                 Route("/", self._home),
@@ -134,6 +132,10 @@ class Page:
         if self._board is None or now - self._board[0] > BOARD_S:
             self._board = now, self._service.board()
         return self._board[1]
+
+    def _temperature_c(self) -> float:
+        degrees = self._read_board().temperature_c
+        return math.nan if degrees is None else degrees
 
     async def _home(self, request: Request) -> Response:
         return page(request, "home.html", now=self.values(), settings=self._live.current)

@@ -6,5 +6,5 @@ fields.py default_file.py                         the commented configuration fi
 mqtt.py entities.py                               a device in Home Assistant
 web/ web_settings.py                              pages: access rules, streams, the server
 metrics.py   Prometheus                           board.py     temperature, throttling, memory of the board
-state.py     small files, whole after power cuts   command.py  run, --check-config, default-config of a service
+state.py     small files, whole after power cuts  command.py  run, --check-config, default-config of a service
 """

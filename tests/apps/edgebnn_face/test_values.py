@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +61,16 @@ def test_a_board_that_says_nothing(service: Any, tmp_path: Path) -> None:
     service.board = lambda: NOTHING_KNOWN
     shown = values(service, tmp_path)
     assert shown["temperature"] is None and shown["throttled"] is None and shown["memory"] is None
+
+
+@pytest.mark.parametrize(("degrees", "scraped"), [(0.0, " 0.0\n"), (None, " NaN\n")])
+def test_a_freezing_board_has_a_temperature(service: Any, tmp_path: Path, degrees: float | None, scraped: str) -> None:
+    service.board = lambda: replace(NOTHING_KNOWN, temperature_c=degrees)
+    (tmp_path / "face.toml").write_text("")
+    live = LiveSettings(tmp_path / "face.toml", FaceSettings, state=tmp_path / "settings.json")
+    metrics = Metrics("face")
+    Page(service, live, metrics=metrics, state=tmp_path)
+    assert f"\nedgebnn_face_temperature_celsius{scraped}".encode() in metrics.text()[0]
 
 
 def test_before_the_first_frame_and_without_a_camera_nobody_knows(service: Any, tmp_path: Path) -> None:
