@@ -98,6 +98,7 @@ class Page:
             "state_text": STATES[status.state],
             "reason": status.reason,
             "away": away,
+            "camera_problem": ": ".join(filter(None, (STATES[status.state], status.reason))) if away else "",
             "source": _short(service.camera.source.name),
             "count": figures.count if known else None,
             "people": _people(figures.count) if known else "unknown",

@@ -122,6 +122,15 @@ def test_on_a_phone_nothing_is_cut_off_and_the_picture_is_switched_on(tmp_path: 
         assert face.stop() == 0
 
 
+def test_why_there_is_no_camera_is_said_also_without_the_picture(tmp_path: Path, chromium: Any, port: int) -> None:
+    with running(tmp_path, f'[camera]\nsource = "synthetic:?missing=1000"\n[web]\nport = {port}\n') as face:
+        page, problems = opened(chromium, face.url)
+        until(lambda: page.locator("text=Camera lost: the synthetic camera is missing").is_visible(), face)
+        assert not problems
+        page.close()
+        assert face.stop() == 0
+
+
 def face_count(page: Any, url: str) -> str:
     page.goto(url)
     text: str = page.locator("#count").inner_text()

@@ -54,7 +54,7 @@ def test_gauges_of_a_board(service: Any, tmp_path: Path) -> None:
     assert shown["count"] == 2 and shown["people"] == "people here"
     assert "No space left" in shown["snapshot_problem"]
     assert shown["mqtt_problem"] == "No MQTT broker: Connection refused."
-    assert shown["model_problem"] == ""
+    assert shown["model_problem"] == "" and shown["camera_problem"] == ""
 
 
 def test_a_board_that_says_nothing(service: Any, tmp_path: Path) -> None:
@@ -83,6 +83,9 @@ def test_before_the_first_frame_and_without_a_camera_nobody_knows(service: Any, 
     shown = values(service, tmp_path)
     assert shown["count"] is None and shown["away"] and shown["state_text"] == "Camera lost"
     assert shown["motion"] is None and shown["latency"] is None
+    assert shown["camera_problem"] == "Camera lost: unplugged"
+    service.camera.status = Status("ended", "", 0)
+    assert values(service, tmp_path)["camera_problem"] == "Ended"
 
 
 def test_events_are_sentences_the_latest_first(service: Any, tmp_path: Path) -> None:
