@@ -219,7 +219,7 @@ def test_a_whole_night(tmp_path, record_property):
     """Eight hours of drawn frames through the camera's thread: the sleep is found, memory and database stay small."""
     time = ManualTime()
     sleeper = Sleeper(7, begins_s=EVENING.timestamp() + 600)
-    bed = Bed(sleeper, time, seed=1, fps=0.25)
+    bed = Bed(sleeper, time, seed=1, fps=0.125)
     bed.paced = False  # a frame waits until it was looked at
     store = Store(tmp_path / "nights.sqlite3")
     stop = threading.Event()
@@ -233,7 +233,7 @@ def test_a_whole_night(tmp_path, record_property):
 
     with Camera(bed) as camera:
         monitor = Monitor(
-            time=time, store=store, hints=hints, environment=Environment(tmp_path), camera=camera, fps=0.25,
+            time=time, store=store, hints=hints, environment=Environment(tmp_path), camera=camera, fps=0.125,
             scorer=NightScorer(make_network=MovementScorer), on_epoch=on_epoch,
         )  # fmt: skip
         used = resource.getrusage(resource.RUSAGE_SELF)
