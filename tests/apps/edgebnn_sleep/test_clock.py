@@ -6,8 +6,10 @@ import json
 import socket
 import threading
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import pytest
+from edgebnn_alarm.monitor import read_hint
 from edgebnn_sleep.clock import ClockClient, ClockWatch, RefusedError
 from edgebnn_sleep.hints import Hint, HintSender
 
@@ -133,3 +135,11 @@ def test_a_clock_that_hangs_does_not_stop_who_measures(tmp_path):
             sender.offer(Hint(False, str(number)))
         until(lambda: sender.problem, "a problem")
         sender.close()
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [Hint(True, "movement, awake 2 epochs", out_of_bed=False, camera=True), Hint(False, status="camera lost: é" * 10)],
+)
+def test_the_real_clock_reads_our_hints(hint):
+    assert asdict(read_hint(asdict(hint))) == asdict(hint) | {"alarm": None}
