@@ -27,7 +27,7 @@ def rang_at_deadline(
     late_s = now.utc_s - occurrence.deadline_s
     text = f"rang {hh_mm(now.utc_s, zone)}: "
     if late_s > LATE_S:
-        why = "the clock was set forward or to another zone"
+        why = "the clock was set forward or to another zone, or this machine stood still"
         if late_s > now.boot_s - started_boot_s:
             why = f"the service started at {hh_mm(now.utc_s - (now.boot_s - started_boot_s), zone)}"
         return f"{text}{_duration(late_s)} after the deadline {deadline}, {why}{doubt(now)}"
