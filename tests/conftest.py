@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import signal
@@ -7,6 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+with contextlib.suppress(ImportError):  # tests of whole machines do without
+    import hypothesis
+
+    # No example has a deadline: a busy machine is no failure.
+    hypothesis.settings.register_profile("edgebnn", parent=hypothesis.settings.default, deadline=None)
+    hypothesis.settings.load_profile("edgebnn")
 
 
 @pytest.fixture(autouse=True)
