@@ -14,7 +14,10 @@ def find_wheel(folder: Path) -> Path:
 
 
 def install(machine: Machine, wheels: Path, *components: str, wheel: str | None = None) -> str:
-    """What install.sh printed, which must end well; `wheel`: another than ours in `wheels`, as the machine sees it."""
+    """What install.sh printed, which must end well; `wheel`: another than ours in `wheels`, as the machine sees it.
+
+    Root has the strictest umask: what the services need they must be able to read nevertheless.
+    """
     chosen = wheel or f"/mnt/wheels/{find_wheel(wheels).name}"
     command = ["/mnt/deploy/install.sh", "--wheel", chosen, "--wheels", "/mnt/wheels", *components]
-    return machine.run(*command, timeout_s=300)
+    return machine.run("sh", "-c", 'umask 077 && exec "$@"', "sh", *command, timeout_s=300)

@@ -94,6 +94,48 @@ def test_version_that_does_not_stay_up_is_rolled_back(
     assert machine.run("/opt/edgebnn/current/bin/python", "-c", tables).strip() == "[]"
     assert machine.run("stat", "-c", "%U %a", MARK) == owner
     assert not [name for name in versions(machine) if name.startswith("0.1.92")]
+    assert sorted(path.name for path in machine.path("/opt/edgebnn").iterdir()) == ["current", "versions"]
+
+
+def test_databases_that_cannot_be_put_back_are_kept(machine: Machine, wheels: Path, later: Wheels) -> None:
+    good = version(machine)
+    machine.run("mkdir", "-p", "/root/bin")
+    full = '#!/bin/sh\ncase "$*" in *--extract*) echo "no space left" >&2; exit 2 ;; esac\nexec /usr/bin/tar "$@"\n'
+    machine.path("/root/bin/tar").write_text(full)
+    machine.path("/root/bin/tar").chmod(0o755)
+    command = f"PATH=/root/bin:$PATH /mnt/deploy/install.sh --wheel {later.ends} --wheels /mnt/wheels"
+    done = machine.try_run("sh", "-c", command, timeout_s=300)
+    copy = f"/opt/edgebnn/databases-of-{good}.tar"
+    assert done.returncode == 1
+    assert f"unpack {copy} in /var/lib/edgebnn" in done.stderr
+    assert version(machine) == good and machine.is_active(SERVICE)
+    assert machine.run("stat", "-c", "%U %a", copy) == "root 600\n"
+    assert machine.run("tar", "--list", "--file", copy).count("./face/mark.sqlite3\n") == 1
+    machine.run("tar", "--extract", "--same-owner", "--file", copy, "--directory", "/var/lib/edgebnn")
+    machine.run("rm", "-r", copy, "/root/bin")
+
+
+@pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])
+def test_one_at_a_time(machine: Machine, later: Wheels, script: str) -> None:
+    before = machine.main_pid(SERVICE)
+    arguments = ["--wheel", later.good, "--wheels", "/mnt/wheels"] if script == "install.sh" else []
+    done = machine.try_run("flock", "/run/edgebnn-install.lock", f"/mnt/deploy/{script}", *arguments)
+    assert done.returncode == 1
+    assert done.stderr == f"{script}: another install.sh or uninstall.sh is at work: wait for it\n"
+    assert machine.main_pid(SERVICE) == before
+
+
+def test_purge_stops_before_what_is_mounted(machine: Machine, later: Wheels) -> None:
+    before = machine.main_pid(SERVICE)
+    machine.run("mkdir", "-p", "/srv/pictures", "/var/lib/edgebnn/face/mounted")
+    machine.run("touch", "/srv/pictures/mine")
+    machine.run("mount", "--bind", "/srv/pictures", "/var/lib/edgebnn/face/mounted")
+    done = machine.try_run("/mnt/deploy/uninstall.sh", "--purge")
+    machine.run("umount", "/var/lib/edgebnn/face/mounted")
+    assert done.returncode == 1
+    assert done.stderr.endswith("/var/lib/edgebnn/face/mounted is: unmount it\n")
+    assert machine.path("/srv/pictures/mine").exists()
+    assert machine.main_pid(SERVICE) == before
 
 
 def test_version_that_does_not_even_start_changes_nothing(machine: Machine, later: Wheels) -> None:
