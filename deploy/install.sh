@@ -25,8 +25,8 @@ wheel="" wheels="" dry=false
 components=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --wheel) wheel=${2:?install.sh: --wheel needs a file} && shift ;;
-    --wheels) wheels=${2:?install.sh: --wheels needs a folder} && shift ;;
+    --wheel) [ -n "${2:-}" ] || die "--wheel needs a file" && wheel=$2 && shift ;;
+    --wheels) [ -n "${2:-}" ] || die "--wheels needs a folder" && wheels=$2 && shift ;;
     --dry-run) dry=true ;;
     face | sleep) components+=("$1") ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" && exit ;;
@@ -34,7 +34,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(realpath "$(dirname "$0")")
 readonly checkout=${here%/*}
 # shellcheck source=deploy/trees.sh
 . "$here/trees.sh"
@@ -61,6 +61,7 @@ if [ -n "$wheels" ]; then
   [ -n "$wheel" ] || die "expected a wheel with --wheels, since building one takes a network: use --wheel FILE too"
   wheels=$(realpath "$wheels")
 fi
+cd / # Python would take its modules from a checkout that we are in
 for component in face sleep; do
   [ -e "$UNITS/edgebnn-$component.service" ] && [[ " ${components[*]} " != *" $component "* ]] && components+=("$component")
 done
@@ -135,10 +136,14 @@ build_wheel() {
   wheel=$(echo "$scratch"/edgebnn-*.whl)
 }
 
-# make_version: the environment of this wheel, complete or not there at all.
+# make_version: the environment of this wheel, complete or not there at all. A new release of Debian has another Python,
+# under which an old environment is empty: that is made anew.
 make_version() {
   local folder=$OPT/versions/$version numpy pip=(-qq --disable-pip-version-check --no-cache-dir)
-  [ ! -e "$folder/.complete" ] || { say "$version is installed already" && return; }
+  if [ -e "$folder/.complete" ] && "$folder/bin/python" -c 'import edgebnn' 2>/dev/null; then
+    say "$version is installed already"
+    return
+  fi
   say "installs $version"
   made=$folder
   remove_tree "$folder"
@@ -229,14 +234,16 @@ activate() {
 
 # settle: all are up, and none restarts for SETTLE_S.
 settle() {
-  local before until=$((SECONDS + SETTLE_S)) states
+  local before until=$((SECONDS + SETTLE_S)) states unit
   # shellcheck disable=SC2046
   before=$(systemctl show --property=Id,MainPID,NRestarts $(started_units))
   while :; do
     # shellcheck disable=SC2046
     states=$(systemctl show --property=Id,MainPID,NRestarts $(started_units))
-    # shellcheck disable=SC2046
-    [ "$states" = "$before" ] && systemctl --quiet is-active $(started_units) || return 1
+    [ "$states" = "$before" ] || return 1
+    for unit in $(started_units); do # of several, is-active is content with one
+      systemctl --quiet is-active "$unit" || return 1
+    done
     [ $SECONDS -lt $until ] || return 0
     sleep 0.5
   done
@@ -315,7 +322,8 @@ done
 install_packages
 [ -n "$wheel" ] || build_wheel
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "expected Python 3.10 or later, this is $(python3 -V)"
-version=$(basename "$wheel" | cut -d - -f 2)-$(sha256sum "$wheel" | cut -c 1-8)
+# A version is its wheel and its units.
+version=$(basename "$wheel" | cut -d - -f 2)-$(cat "$wheel" "$here"/{systemd,sysusers.d,tmpfiles.d}/* | sha256sum | cut -c 1-8)
 previous=$(basename "$(readlink "$OPT/current" 2>/dev/null || true)")
 [ "$previous" != "$version" ] || previous=""
 make_version

@@ -22,7 +22,8 @@ def delegate_path() -> Path:
     chosen = os.environ.get("EDGEBNN_DELEGATE")
     path = Path(chosen) if chosen else Path(str(files("edgebnn.delegate").joinpath(LIBRARY)))
     if not path.is_file():
-        raise DelegateError(f"expected the delegate at {path}, found nothing: install edgebnn again (`pip install .`)")
+        cure = "install edgebnn again (`pip install .`; to import it from its source tree, `pip install --editable .`)"
+        raise DelegateError(f"expected the delegate at {path}, found nothing: {cure}")
     return path
 
 

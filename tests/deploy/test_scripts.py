@@ -23,7 +23,7 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
     [
         (["faces"], "expected --wheel FILE, --wheels FOLDER, --dry-run, face or sleep, got 'faces'"),
         (["--wheel", "/nowhere/edgebnn.whl", "face"], "expected a wheel, /nowhere/edgebnn.whl is no file"),
-        (["--wheel"], "--wheel needs a file"),
+        (["--wheel"], "install.sh: --wheel needs a file"),
         (["--wheels", "/nowhere", "face"], "expected a folder of wheels, /nowhere is none"),
         (["--wheels", "/tmp", "face"], "use --wheel FILE too"),
         ([], "expected face, sleep or both: say what to install"),
@@ -33,7 +33,8 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
 def test_refuses_in_one_sentence(arguments: list[str], sentence: str) -> None:
     done = run("install.sh", "--dry-run", *arguments)
     assert done.returncode == 1
-    assert sentence in done.stderr.splitlines()[-1]
+    assert done.stderr.startswith("install.sh: ") and sentence in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_refuses_a_wheel_of_another_machine(tmp_path: Path) -> None:

@@ -26,6 +26,15 @@ if "NOTIFY_SOCKET" in os.environ:
         database.execute("CREATE TABLE newer (x)")
     raise SystemExit("ends on purpose")
 """
+# Says that it is ready, and is gone for good.
+STOPS = """
+import os
+if "NOTIFY_SOCKET" in os.environ:
+    import socket
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+    raise SystemExit(78)
+"""
 BREAKS = 'raise SystemExit("breaks on purpose")\n'
 
 
@@ -35,21 +44,23 @@ class Wheels:
 
     good: str
     ends: str
+    stops: str
     breaks: str
 
 
 @pytest.fixture(scope="module")
 def later(machine: Machine, wheels: Path, more: Path) -> Wheels:
-    """The face service runs, and later versions are there."""
-    install(machine, wheels, "face")
+    """All services run, and later versions are there."""
+    install(machine, wheels, "face", "sleep")
     made = f"import sqlite3; sqlite3.connect('{MARK}').execute('PRAGMA user_version = 7')"
     machine.run("/opt/edgebnn/current/bin/python", "-c", made)
     machine.run("chown", "edgebnn:edgebnn", MARK)
     wheel = find_wheel(wheels)
-    changes = {"good": None, "ends": {"edgebnn_face/__init__.py": ENDS}, "breaks": {"edgebnn_face/__init__.py": BREAKS}}
     names = {}
-    for number, (name, change) in enumerate(changes.items(), start=1):
-        files = {path: text.encode() for path, text in (change or {}).items()}
+    for number, (name, text) in enumerate(
+        {"good": "", "ends": ENDS, "stops": STOPS, "breaks": BREAKS}.items(), start=1
+    ):
+        files = {"edgebnn_face/__init__.py": text.encode()}
         names[name] = f"/mnt/more/{rewrite_wheel(wheel, more, version=f'0.1.{90 + number}', changes=files).name}"
     return Wheels(**names)
 
@@ -97,13 +108,15 @@ def test_version_that_does_not_stay_up_is_rolled_back(
     assert sorted(path.name for path in machine.path("/opt/edgebnn").iterdir()) == ["current", "versions"]
 
 
-def test_databases_that_cannot_be_put_back_are_kept(machine: Machine, wheels: Path, later: Wheels) -> None:
+def test_one_service_that_stops_is_enough_and_databases_that_cannot_be_put_back_are_kept(
+    machine: Machine, later: Wheels
+) -> None:
     good = version(machine)
     machine.run("mkdir", "-p", "/root/bin")
     full = '#!/bin/sh\ncase "$*" in *--extract*) echo "no space left" >&2; exit 2 ;; esac\nexec /usr/bin/tar "$@"\n'
     machine.path("/root/bin/tar").write_text(full)
     machine.path("/root/bin/tar").chmod(0o755)
-    command = f"PATH=/root/bin:$PATH /mnt/deploy/install.sh --wheel {later.ends} --wheels /mnt/wheels"
+    command = f"PATH=/root/bin:$PATH /mnt/deploy/install.sh --wheel {later.stops} --wheels /mnt/wheels"
     done = machine.try_run("sh", "-c", command, timeout_s=300)
     copy = f"/opt/edgebnn/databases-of-{good}.tar"
     assert done.returncode == 1
