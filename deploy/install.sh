@@ -303,9 +303,9 @@ END
   exit
 fi
 
-rm -rf "$OPT"/scratch.*  # of a run that the power cut
+remove_tree "$OPT"/scratch.* # of a run that the power cut
 scratch=$(mktemp -d "$OPT/scratch.XXXXXX")
-export TMPDIR=$scratch  # on the disk: a small board's /tmp is in memory
+export TMPDIR=$scratch # on the disk: a small board's /tmp is in memory
 made="" stopped=false
 # leave: of what failed nothing stays; what ran before runs.
 leave() {
