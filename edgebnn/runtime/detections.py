@@ -12,7 +12,6 @@ import numpy.typing as npt
 from edgebnn.card import Decode
 
 Array = npt.NDArray[np.float32]
-NMS_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,9 @@ def decode(maps: Mapping[str, Array], how: Decode, *, min_score: float) -> tuple
         tuple((*grid.shape[:2], level.stride, level.scale) for grid, level in zip(grids, how.levels, strict=True))
     )
     found, centre = every[cells], centre[cells]
-    distance = np.exp(np.clip(found[:, 1:], -10, 10)) * reach[cells]
+    distance = np.exp(np.minimum(np.maximum(found[:, 1:], -10), 10)) * reach[cells]
     boxes = np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1)
-    scores = (1 / (1 + np.exp(-np.clip(found[:, 0], -80, 80)))).astype(np.float32)
+    scores = 1 / (1 + np.exp(-np.minimum(np.maximum(found[:, 0], -80), 80)))
     good = (scores >= np.float32(min_score)) & np.isfinite(boxes).all(axis=1)
     boxes, scores = boxes[good], scores[good]
     kept = nms(boxes, scores, iou=how.nms_iou, limit=how.max_detections)
@@ -75,33 +74,11 @@ def _cells(levels: tuple[tuple[int, int, float, float], ...]) -> tuple[Array, Ar
 def nms(boxes: Array, scores: Array, *, iou: float, limit: int) -> npt.NDArray[np.int64]:
     """Greedy non-maximum suppression of boxes (N, 4) as x1, y1, x2, y2: at most `limit` indices, best score first.
 
-    A box goes when its IoU with a better one that stays is above `iou`; equal scores keep their order.
+    A box goes when its IoU with a better one that stays is above `iou`; equal scores keep their order. Boxes have an
+    area, scores are positive.
     """
-    order = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while len(order) and len(kept) < limit:
-        # A block of the best against all that are left: few calls of numpy, however many boxes there are.
-        block = min(NMS_BLOCK, len(order))
-        covers = _covers(boxes[order[:block]], boxes[order], iou)
-        rows = [int.from_bytes(row.tobytes(), "little") for row in np.packbits(covers[:, :block], 1, bitorder="little")]
-        gone, stays = 0, []
-        for i, row in enumerate(rows):
-            if not gone >> i & 1:
-                stays.append(i)
-                gone |= row
-        kept += order[stays].tolist()
-        order = order[block:][~covers[stays, block:].any(axis=0)]
-    return np.array(kept[:limit], np.int64)
+    import cv2  # here, so that networks without boxes load without it
 
-
-def _covers(a: Array, b: Array, iou: float) -> npt.NDArray[np.bool_]:
-    """Whether the IoU of boxes (n, 4) and (m, 4) is above `iou`: (n, m)."""
-    x1, y1, x2, y2 = np.ascontiguousarray(b.T)
-    left, top, right, bottom = np.ascontiguousarray(a.T)[:, :, None]
-    width = np.minimum(right, x2) - np.maximum(left, x1)
-    height = np.minimum(bottom, y2) - np.maximum(top, y1)
-    shared = np.maximum(width, 0) * np.maximum(height, 0)
-    area = np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
-    own = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
-    outcome: npt.NDArray[np.bool_] = ~(shared <= iou * (own + area - shared))
-    return outcome
+    corners_sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxes(corners_sizes.tolist(), scores.tolist(), 0.0, iou)
+    return np.asarray(kept, np.int64).reshape(-1)[:limit]
