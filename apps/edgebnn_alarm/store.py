@@ -14,7 +14,7 @@ from edgebnn_alarm import schema
 from edgebnn_alarm.alarm import Alarm
 from edgebnn_alarm.belief import Memory
 from edgebnn_alarm.journal import Entry
-from edgebnn_alarm.last_good_copy import COPY, read_copy, write_copy
+from edgebnn_alarm.last_good_copy import COPY, read_copy, remove_half_written, write_copy
 from edgebnn_alarm.rows import (
     ENTRY_COLUMNS,
     MEMORY_COLUMNS,
@@ -59,6 +59,8 @@ class Store:
         """Why nothing can be stored at present."""
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
+        with contextlib.suppress(OSError):  # litter is no reason not to ring
+            remove_half_written(folder)
         try:
             self._open()
         except (*DAMAGE, OSError) as error:

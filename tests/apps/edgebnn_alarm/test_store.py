@@ -198,6 +198,15 @@ def test_a_copy_knows_when_it_was_changed(tmp_path: Path) -> None:
         read_copy(tmp_path)
 
 
+def test_what_a_killed_clock_has_half_written_goes(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    half, guards = tmp_path / ".alarms.json.x1_y2z3w", tmp_path / ".guard.json.x1_y2z3w"
+    for file in (half, guards):
+        file.write_text("{")
+    Store(tmp_path).close()
+    assert not half.exists() and guards.exists() and read_copy(tmp_path) is not None
+
+
 def test_a_disk_that_refuses_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
     store = filled(tmp_path)
     assert store._connection is not None
