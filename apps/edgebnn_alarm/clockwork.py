@@ -26,7 +26,7 @@ from edgebnn_alarm.planner import Plan, Ring, Rules, plan
 from edgebnn_alarm.sounds import AT_ONCE, Fade
 from edgebnn_alarm.speaker import Player, SpeakerState
 from edgebnn_alarm.store import Store
-from edgebnn_alarm.timetable import Timetable, came_before, just_over
+from edgebnn_alarm.timetable import Timetable, came_before, last_over
 from edgebnn_alarm.wall_time import hh_mm, iso, local
 
 SAVE_S = 300.0
@@ -248,12 +248,11 @@ class Clockwork:
         if alarm.id == 0:
             alarm = replace(alarm, id=self.store.next_alarm_id())
         text = f"set alarm {alarm.id} {alarm.time:%H:%M} {alarm.name}".rstrip() + f", by {by}"
-        entries = [self._entry("set", text, by=by)]
-        before, grace_s = alarms.get(alarm.id), self._rules.grace_s
-        for each in just_over(self.now.utc_s, alarm, self.zone, before=before, grace_s=grace_s):
-            if not self.ledger.settled(each.key):
-                at = hh_mm(each.deadline_s, self.zone)
-                entries.append(self._entry("passed", f"{at} was over when the alarm was set", key=each.key))
+        over = last_over(self.now.utc_s, alarm, self.zone, before=alarms.get(alarm.id))
+        entries = [self._entry("set", text, by=by, key=over.key if over else None)]
+        if over and self.now.utc_s <= over.deadline_s + self._rules.grace_s and not self.ledger.settled(over.key):
+            at = hh_mm(over.deadline_s, self.zone)
+            entries.append(self._entry("passed", f"{at} was over when the alarm was set", key=over.key))
         self.decisions.put_alarm(alarm, entries)
         self.plan = self._plan()
         return alarm

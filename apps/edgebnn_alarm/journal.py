@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -50,8 +51,8 @@ class Ledger:
     snoozes: dict[Key, Entry] = field(default_factory=dict)
     """Occurrences that a snooze made and that have not rung yet: the `snoozed` entry."""
     skipped: set[Key] = field(default_factory=set)
-    passed: dict[Key, Entry] = field(default_factory=dict)
-    """Over when the alarm was set: the `passed` entry."""
+    over: dict[tuple[int, dt.time], Entry] = field(default_factory=dict)
+    """By alarm and time the last occurrence that was over when the alarm was set: the `set` or `passed` entry."""
     missed: set[Key] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
@@ -74,8 +75,8 @@ class Ledger:
             self.skipped.add(key)
         elif entry.kind == "unskipped":
             self.skipped.discard(key)
-        elif entry.kind == "passed":
-            self.passed[key] = entry
+        elif entry.kind in ("set", "passed"):
+            self.over[key.alarm, key.time] = entry
         elif entry.kind == "missed":
             self.missed.add(key)
             self.snoozes.pop(key, None)
@@ -86,8 +87,9 @@ class Ledger:
 
     def over_when_set(self, occurrence: Occurrence, now: Belief) -> bool:
         """Whether the deadline was over when its alarm was set: not if the clock was set back since, then it comes."""
-        entry = self.passed.get(occurrence.key)
-        if entry is None:
+        key = occurrence.key
+        entry = self.over.get((key.alarm, key.time))
+        if entry is None or entry.key is None or key.snooze or key.date > entry.key.date:
             return False
         if entry.boot_id == now.boot_id:
             set_s = now.utc_s - entry.age_s(now)

@@ -47,8 +47,8 @@ def came_before(saved: Memory, alarms: Iterable[Alarm], zone: ZoneInfo) -> froze
     return frozenset(each.key for each in found if each.deadline_s > saved.utc_s)
 
 
-def just_over(now_s: float, alarm: Alarm, zone: ZoneInfo, *, before: Alarm | None, grace_s: float) -> list[Occurrence]:
-    """What an alarm that is set now would ring at once, though a person who sets it now means the next day.
+def last_over(now_s: float, alarm: Alarm, zone: ZoneInfo, *, before: Alarm | None) -> Occurrence | None:
+    """The last one over of an alarm that is set now: a person who sets it means what comes after that.
 
     Not what the alarm `before` the change was to ring, and still is.
     """
@@ -56,4 +56,4 @@ def just_over(now_s: float, alarm: Alarm, zone: ZoneInfo, *, before: Alarm | Non
     dates = [today + dt.timedelta(days=day) for day in range(-BACK_DAYS, 2)]
     fresh = [date for date in dates if before is None or before.time != alarm.time or not before.rings_on(date)]
     found = [occurrence(alarm, date, zone) for date in fresh]
-    return [each for each in found if each is not None and each.deadline_s <= now_s <= each.deadline_s + grace_s]
+    return max((each for each in found if each is not None and each.deadline_s <= now_s), default=None)

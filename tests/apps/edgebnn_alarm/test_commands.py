@@ -305,6 +305,17 @@ def test_what_was_over_when_it_was_set_stays_over_in_a_clock_that_is_a_little_sl
     assert machine.ask("status")["next"]["deadline"] == "2026-11-24T21:59:00+01:00"
 
 
+def test_what_was_over_when_it_was_set_is_over_in_another_zone(machine: Machine) -> None:
+    """Set at 22:00 in Berlin, 16:00 in New York."""
+    machine.ask("set", alarm={"time": "15:50", "weekdays": DAILY})
+    machine.ask("set", alarm={"time": "16:10", "weekdays": DAILY})
+    machine.clock.zone_name = "America/New_York"
+    machine.clockwork.tick()
+    assert not machine.speaker.playing and not machine.texts("passed")
+    machine.at("16:10:00")
+    assert machine.speaker.playing and machine.texts("rang") == ["rang 16:10: deadline 16:10"]
+
+
 def test_a_changed_time_is_another_occurrence(machine: Machine) -> None:
     machine.ask("set", alarm={"time": "22:10", "weekdays": DAILY})
     machine.at("22:10:00")
