@@ -173,12 +173,14 @@ class Service:
     # What happens
 
     def _on_camera(self, status: Status) -> None:
+        name = self.camera.source.name
         if status.state == "streaming":
-            logger.info("the camera %s sends pictures", self.camera.source.name)
+            logger.info("the camera %s sends pictures", name)
         elif not status.reason:
-            logger.info("%s: %s", status.state, self.camera.source.name)
+            logger.info("%s: %s", status.state, name)
         elif status.reason != "closed":
-            logger.warning("%s: %s: %s", status.state, self.camera.source.name, status.reason)
+            reason = status.reason if name in status.reason else f"{name}: {status.reason}"
+            logger.warning("%s: %s", status.state, reason)
         self._notifier.status(self._status_line())
 
     def _on_settings(self, settings: FaceSettings) -> None:

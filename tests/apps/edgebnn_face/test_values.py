@@ -13,12 +13,14 @@ import pytest
 from edgebnn_face.page import Page
 from edgebnn_face.pipeline import Figures
 from edgebnn_face.presence import Event
+from edgebnn_face.service import Service
 from edgebnn_face.settings import FaceSettings
 
 from edgebnn.camera.camera import Status
 from edgebnn.service.board import Board
 from edgebnn.service.live import LiveSettings
 from edgebnn.service.metrics import Metrics
+from edgebnn.service.notify import Notifier
 
 FIGURES = Figures(100, 14.93, 15.02, 23.456, 61.2, 8.76, True, 2)
 NOTHING_KNOWN = Board(None, None, None, None, None, None, None, None)
@@ -86,6 +88,13 @@ def test_before_the_first_frame_and_without_a_camera_nobody_knows(service: Any, 
     assert shown["camera_problem"] == "Camera lost: unplugged"
     service.camera.status = Status("ended", "", 0)
     assert values(service, tmp_path)["camera_problem"] == "Ended"
+
+
+@pytest.mark.parametrize("reason", ["picamera:0 has sent no frame for 4 s", "has sent no frame for 4 s"])
+def test_the_log_names_the_camera_once(service: Any, caplog: pytest.LogCaptureFixture, reason: str) -> None:
+    service._notifier, service._status_line = Notifier(environ={}), lambda: ""
+    Service._on_camera(service, Status("camera_lost", reason, 0))
+    assert caplog.messages[0].count("picamera:0") == 1 and caplog.messages[0].endswith("has sent no frame for 4 s")
 
 
 def test_events_are_sentences_the_latest_first(service: Any, tmp_path: Path) -> None:
