@@ -17,7 +17,7 @@ from tests.machine.machine import Machine, wait_for
 Timed = Callable[[str], AbstractContextManager[None]]
 SERVICE = "edgebnn-face.service"
 TOPIC = "edgebnn/pi/face"
-CAMERA = "http://127.0.0.1:8081/clip"
+CAMERA = "http://127.0.0.1:8099/clip"
 CONFIGURATION = f"""
 [camera]
 source = "{CAMERA}"
@@ -33,7 +33,7 @@ def configure(machine: Machine, text: str) -> None:
 
 def start_clip(machine: Machine) -> None:
     python = "/opt/edgebnn/current/bin/python"
-    machine.start_transient("clip", python, "/mnt/machine/stream_clip.py", "/srv/clip.mp4", "8081")
+    machine.start_transient("clip", python, "/mnt/machine/stream_clip.py", "/srv/clip.mp4", "8099")
 
 
 def state(machine: Machine, key: str) -> str | None:
