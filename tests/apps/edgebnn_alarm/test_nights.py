@@ -19,7 +19,8 @@ from edgebnn_alarm.simulation import Crash, Faults
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.apps.edgebnn_alarm.night import Event, Night, Scenario, crash_at, memory_folder, random_scenario
+from tests.apps.edgebnn_alarm.night import Night, crash_at, memory_folder
+from tests.apps.edgebnn_alarm.scenarios import Event, Scenario, random_scenario
 
 NIGHTS = int(os.environ.get("EDGEBNN_NIGHTS", "60"))
 CRASH_SCENARIOS = int(os.environ.get("EDGEBNN_CRASH_SCENARIOS", "1"))
