@@ -106,7 +106,7 @@ def crash_at_every_call(scenario: Scenario, *, at_least: int) -> None:
 
 
 def test_disks_that_refuse_and_crashes_together() -> None:
-    for seed in range(NIGHTS // 3):
+    for seed in range(FIRST, FIRST + NIGHTS // 3):
         rng = random.Random(seed)
         scenario = random_scenario(rng)
         fault_rng = random.Random(seed)
@@ -143,6 +143,24 @@ def test_a_stop_that_a_refusing_disk_lost_with_the_process(killed_min: int, ring
         night = Night(scenario, folder, Faults(choose=choose), crashes=False)
         night.run()
         assert len(night.speaker.sounds) == rings and night.heard == night.done
+
+
+def test_a_clock_without_battery_whose_time_was_never_saved() -> None:
+    """The kernel's clock, decades behind, is all there is: it rings by that."""
+    with memory_folder() as folder:
+
+        def choose(number: int, name: str) -> tuple[str, BaseException] | None:
+            refuses = name.startswith("REPLACE INTO clock")
+            return ("before", sqlite3.OperationalError("database or disk is full")) if refuses else None
+
+        alarm = {"time": "01:00", "weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+        events = [Event(600, "power_cut", (60.0, 1e9, False)), Event(4 * 3600, "sync")]
+        night = Night(
+            Scenario(AT_00_30, 6.0, "UTC", [alarm], events, [(20, "stop")]),
+            folder, Faults(choose=choose), crashes=False,
+        )  # fmt: skip
+        night.run()
+        assert [key.date.year for key in night.done] == [1995]
 
 
 def late(now: Belief, *arguments: Any, **options: Any) -> Plan:
