@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +74,8 @@ class Guard:
     def run(self) -> str:
         """Look, and ring until somebody stops it, the clock takes over, or the limit; the sentence of what happened."""
         if not self.overdue()[1]:
+            with suppress(OSError):  # litter is nothing that a person must hear of
+                self._memory.tidy()
             return "nothing is overdue"
         self._sleep(SECOND_LOOK_S)
         now, late = self.overdue()

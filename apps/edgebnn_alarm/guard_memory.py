@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebnn.errors import DataError
-from edgebnn.service.state import write_state
+from edgebnn.service.state import remove_half_written, write_state
 from edgebnn_alarm.journal import Entry
 from edgebnn_alarm.rows import entry_row, read_entry
 
@@ -30,6 +30,10 @@ class GuardMemory:
             return [entry for row in rows if (entry := read_entry(tuple(row))) is not None]
         except (OSError, ValueError, TypeError, DataError):
             return []
+
+    def tidy(self) -> None:
+        """Remove what guards that were killed while they wrote have left behind; OSError when the disk refuses."""
+        remove_half_written(self.folder / FILE)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Keep decisions; OSError when the disk refuses."""

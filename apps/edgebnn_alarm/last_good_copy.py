@@ -30,12 +30,6 @@ def write_copy(folder: Path, contents: Contents) -> None:
     write_state(folder / COPY, json.dumps(checked).encode(), mode=0o640)
 
 
-def remove_half_written(folder: Path) -> None:
-    """What processes that were killed while they wrote the copy have left behind. OSError when the disk refuses."""
-    for half in folder.glob(f".{COPY}.*"):
-        half.unlink(missing_ok=True)
-
-
 def read_copy(folder: Path) -> Contents | None:
     """The copy's contents, None without a copy; DataError when it is damaged or cannot be read."""
     file = folder / COPY

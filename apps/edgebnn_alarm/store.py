@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from edgebnn.errors import DataError, EdgebnnError
+from edgebnn.service.state import remove_half_written
 from edgebnn_alarm import schema
 from edgebnn_alarm.alarm import Alarm
 from edgebnn_alarm.belief import Memory
 from edgebnn_alarm.journal import Entry
-from edgebnn_alarm.last_good_copy import COPY, read_copy, remove_half_written, write_copy
+from edgebnn_alarm.last_good_copy import COPY, read_copy, write_copy
 from edgebnn_alarm.rows import (
     ENTRY_COLUMNS,
     MEMORY_COLUMNS,
@@ -60,7 +61,7 @@ class Store:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         with contextlib.suppress(OSError):  # litter is no reason not to ring
-            remove_half_written(folder)
+            remove_half_written(folder / COPY)
         try:
             self._open()
         except (*DAMAGE, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -26,3 +27,12 @@ def write_state(file: Path, content: bytes, *, mode: int = 0o600) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def remove_half_written(file: Path) -> None:
+    """What processes that were killed while they wrote `file` have left; OSError when the disk refuses.
+
+    Only for who alone writes `file`.
+    """
+    for half in file.parent.glob(f".{glob.escape(file.name)}.*"):
+        half.unlink(missing_ok=True)

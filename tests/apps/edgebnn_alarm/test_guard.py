@@ -188,6 +188,15 @@ def test_it_waits_for_the_time_as_the_clock_does(room: Room) -> None:
     assert "the guard rang" in room.guard().run()
 
 
+def test_what_a_killed_guard_has_half_written_goes(room: Room) -> None:
+    half, clocks = room.folder / ".guard.json.x1_y2z3w", room.folder / ".alarms.json.x1_y2z3w"
+    for file in (half, clocks):
+        file.write_text("{")
+    room.clock.true_s = SEVEN_S - 10
+    assert room.guard().run() == "nothing is overdue"
+    assert not half.exists() and clocks.exists()
+
+
 def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
     memory = GuardMemory(tmp_path)
     for text in ("", "{}", "[[1]]", "[3]", '[["a"]]'):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebnn.service.state import write_state
+from edgebnn.service.state import remove_half_written, write_state
 
 
 def test_new_content_replaces_old_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -50,3 +50,14 @@ def test_content_and_folder_are_on_the_disk_in_that_order(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "replace", traced_replace)
     write_state(tmp_path / "state.json", b"x")
     assert order == ["content", "replace", "folder"]
+
+
+def test_what_was_half_written_goes(tmp_path: Path) -> None:
+    file = tmp_path / "[a] state.json"
+    write_state(file, b"old")
+    others = [tmp_path / "[a] state.json.bak", tmp_path / ".a state.json.x"]
+    for other in (tmp_path / ".[a] state.json.x1_y2z3w", *others):
+        other.write_bytes(b"half")
+    remove_half_written(file)
+    assert sorted(tmp_path.iterdir()) == sorted([file, *others])
+    remove_half_written(tmp_path / "none" / "state.json")
