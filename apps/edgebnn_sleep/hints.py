@@ -13,6 +13,7 @@ from edgebnn_sleep.clock import ClockClient, RefusedError
 
 log = logging.getLogger("edgebnn.clock")
 
+LONGEST = 200
 RETRY_S = 5.0
 FRESH_S = 60.0
 """A hint is about now: one that could not be delivered for so long is dropped."""
@@ -82,7 +83,7 @@ class HintSender:
                     self._fresh.wait(RETRY_S)
 
     def _deliver(self, hint: Hint) -> bool:
-        keys = {name: value for name, value in asdict(hint).items() if value is not None}
+        keys = {name: _text(value) for name, value in asdict(hint).items() if value is not None}
         try:
             answer = self._client.ask("hint", **keys)
         except UnavailableError as error:
@@ -98,3 +99,10 @@ class HintSender:
         self.answer = str(answer.get("why", ""))
         self.rang += bool(answer.get("rang"))
         return True
+
+
+def _text(value: object) -> object:
+    """Texts as the clock takes them: printable, at most LONGEST characters, one line (OpenCV's errors have several)."""
+    if not isinstance(value, str):
+        return value
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split())[:LONGEST]

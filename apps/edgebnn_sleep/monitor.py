@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from collections.abc import Callable
@@ -30,6 +31,8 @@ CAMERA_BLOCKED_S = 10.0
 """A capture thread silent for longer is blocked: the watchdog is not fed, systemd starts the service anew."""
 STEP_S = 2.0
 """Wall time that leaps by more than this against the monotonic clock was set."""
+BLIND = {"camera_lost": "camera lost", "stuck": "camera stuck", "ended": "the film has ended"}
+"""States of a camera in which nothing is seen, in words."""
 AWAY_S, GAP_S = 3600.0, 4 * 3600.0
 
 
@@ -89,7 +92,7 @@ class Monitor:
         self._on_epoch = on_epoch
         self._gathering = Gathering(self._epoch_start())
         self._sequence = -1
-        self._camera_state = ""
+        self._camera_state = self._blind_since = ""
         self._offset_s = time.offset_s()
         self._night = night_of(time.now_s(), time.zone())
         self._last_epoch_s = time.now_s()
@@ -159,10 +162,11 @@ class Monitor:
         if status.state == self._camera_state:
             return
         before, self._camera_state = self._camera_state, status.state
-        if status.state in ("camera_lost", "stuck", "ended"):
+        if status.state in BLIND:
             self._presence.lost()
             self._rhythm.forget()
-            what = {"camera_lost": "camera lost", "stuck": "camera stuck", "ended": "the film has ended"}[status.state]
+            what = BLIND[status.state]
+            self._blind_since = dt.datetime.fromtimestamp(self._time.now_s(), self._time.zone()).strftime("%H:%M")
             self.note("camera", f"{what}: {status.reason}" if status.reason else what)
             self._hint(reason="")
         elif status.state == "streaming" and before in ("camera_lost", "stuck"):
@@ -233,12 +237,12 @@ class Monitor:
         status = "ok"
         if self._camera is None:
             status = "there is no camera"
+        elif self._camera_state in BLIND:
+            why = self._camera.status.reason
+            status = f"{BLIND[self._camera_state]} at {self._blind_since}" + (f": {why}" if why else "")
         elif not alive:
-            state = self._camera.status
-            status = (
-                f"{state.state.replace('_', ' ')}: {state.reason}" if state.reason else state.state.replace("_", " ")
-            )
+            status = "the camera has not begun"
         elif self._score is None:
             status = "the camera has not seen enough yet"
         out = {"in_bed": False, "out_of_bed": True}.get(self._presence.state)
-        self._hints.offer(Hint(bool(reason) and alive, reason[:200], status[:200], out if alive else None, alive))
+        self._hints.offer(Hint(bool(reason) and alive, reason, status, out if alive else None, alive))

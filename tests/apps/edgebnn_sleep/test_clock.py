@@ -13,7 +13,7 @@ from edgebnn_alarm.monitor import read_hint
 from edgebnn_sleep.clock import ClockClient, ClockWatch, RefusedError
 from edgebnn_sleep.hints import Hint, HintSender
 
-from edgebnn.errors import UnavailableError
+from edgebnn.errors import InputError, UnavailableError
 from tests.apps.edgebnn_sleep.conftest import until
 
 
@@ -135,6 +135,27 @@ def test_a_clock_that_hangs_does_not_stop_who_measures(tmp_path):
             sender.offer(Hint(False, str(number)))
         until(lambda: sender.problem, "a problem")
         sender.close()
+
+
+def test_an_error_of_several_lines_is_told_in_one(tmp_path):
+    """As OpenCV's are: the clock, which reads its hints strictly, takes it."""
+    refused = []
+
+    def read(request):
+        try:
+            read_hint({key: value for key, value in request.items() if key != "cmd"})
+        except InputError as error:
+            refused.append(str(error))
+        return hint_answer(request)
+
+    with clock(tmp_path / "s", read) as requests:
+        sender = HintSender(ClockClient(tmp_path / "s"))
+        sender.start()
+        sender.offer(Hint(False, status="camera lost at 02:13: OpenCV(4.10.0)\n\x1b[31m error:\t(-215)" + " x" * 200))
+        until(lambda: requests and not sender.problem, "delivery")
+        sender.close()
+    assert refused == []
+    assert requests[0]["status"].startswith("camera lost at 02:13: OpenCV(4.10.0) [31m error: (-215) x")
 
 
 @pytest.mark.parametrize(

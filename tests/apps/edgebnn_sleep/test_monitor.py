@@ -150,7 +150,7 @@ def test_a_lost_camera_is_said_hinted_and_a_gap(room):
     fed = room.fed
     room.turn(60)
     assert "camera lost: unplugged" in room.texts()
-    assert room.hints.offered[-1] == Hint(False, "", "camera lost: unplugged", None, False)
+    assert room.hints.offered[-1] == Hint(False, "", "camera lost at 22:30: unplugged", None, False)
     assert room.store.epochs(0, 1e12)[-1].activity is None
     assert room.monitor.live.state == "unknown" and room.monitor.live.camera == "camera_lost"
     assert room.fed - fed >= 100, "a declared loss feeds the watchdog"
