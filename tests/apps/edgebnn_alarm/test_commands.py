@@ -385,6 +385,26 @@ def test_no_battery_no_network(machine: Machine) -> None:
     assert machine.ask("status")["clock"] == "verified" and not machine.speaker.playing
 
 
+@pytest.mark.parametrize(("true_time", "rings"), [("07:10", True), ("07:40", False)])
+def test_the_time_comes_after_the_deadline(machine: Machine, true_time: str, rings: bool) -> None:
+    """No battery, and the network only after a while: within the grace it rings at once, later it is reported."""
+    machine.ask("set", alarm={"time": "07:00", "weekdays": DAILY})
+    machine.at("06:30:00")
+    machine.clockwork.save()
+    machine.faults.kill()
+    machine.clock.true_s += 60 * (int(true_time[3:]) + 60 - 30) - 600
+    machine.clock.boot(error_s=-1e9, synchronised=False)
+    machine.start()
+    machine.clock.true_s += 600
+    machine.clockwork.tick()
+    assert machine.ask("status")["now"] == "2026-11-24T06:40:00+01:00" and not machine.speaker.playing
+    machine.clock.error_s, machine.clock.synchronised = 0.0, True
+    for _ in range(2):
+        machine.clockwork.tick()
+        assert machine.speaker.playing is rings
+    assert (len(machine.texts("rang")), len(machine.texts("missed"))) == ((1, 0) if rings else (0, 1))
+
+
 def test_a_zone_that_cannot_be_used_is_a_notice(machine: Machine) -> None:
     machine.clock.zone_problem = "the zone is gone: UTC is used"
     for _ in range(3):

@@ -52,6 +52,8 @@ def test_what_is_stored_is_there_again(tmp_path: Path) -> None:
     assert again.next_alarm_id() == 4
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert again._connection is not None
+    assert again._connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: what is answered is on the disk"
     again.close()
 
 
