@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from edgebnn_sleep.simulate import start_clock
+
 from tests.apps.edgebnn_sleep.conftest import House, until
 
 
@@ -61,6 +63,17 @@ def test_a_clock_that_is_away_is_a_problem(house, broker, peer):
     assert peer.latest[topic("ringing")] == "None"
     house.start_clock()
     until(lambda: peer.latest[topic("alarm_problem")] == "OFF", "the end of it")
+
+
+def test_an_alarm_without_sound_is_a_problem(house, broker, peer):
+    house.stop_clock()
+    house.process = start_clock(house.folder, sound=f"file:{house.folder}/none/sound.pcm")
+    start(house, broker.port)
+    house.set_alarm()
+    house.pass_time(600)
+    until(lambda: peer.latest.get(topic("ringing")) == "ON", "ringing")
+    until(lambda: peer.latest[topic("alarm_problem")] == "ON", "a problem")
+    until(lambda: "it rings, and no sound comes out" in peer.latest[topic("alarm_problem", "attributes")], "which one")
 
 
 def test_sunrise_by_mqtt(house, broker, peer):
