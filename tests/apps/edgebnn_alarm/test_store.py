@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -245,6 +246,22 @@ def test_reading_only_prefers_the_database_and_says_when_it_cannot(tmp_path: Pat
     (tmp_path / "alarms.json").unlink()
     with pytest.raises(DataError, match="no last good copy"):
         read_only_contents(tmp_path)
+
+
+@pytest.mark.parametrize("suffixes", [("", "-wal"), ("", "-wal", "-shm")], ids=["power cut", "kill -9"])
+def test_reading_only_sees_what_only_the_journal_holds(tmp_path: Path, suffixes: tuple[str, ...]) -> None:
+    """The guard after a clock that never closed its database."""
+    left = tmp_path / "left"
+    left.mkdir()
+    store = filled(tmp_path)
+    for suffix in suffixes:
+        shutil.copy(tmp_path / (DATABASE + suffix), left)
+    store.close()
+    with closing(sqlite3.connect(f"file:{left / DATABASE}?immutable=1", uri=True)) as database:
+        assert not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0], "all is in the journal"
+    said: list[str] = []
+    contents = read_only_contents(left, notice=said.append)
+    assert (list(contents.alarms), contents.memory, said) == ([1, 2, 3], store.contents.memory, [])
 
 
 def test_old_entries_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
