@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from edgebnn_convert.embed import embed_card
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from edgebnn.card import METADATA_NAME, NO_DIGEST, Card, find_metadata, parse_card, read_card
@@ -50,6 +50,7 @@ def test_every_flipped_bit_is_refused() -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@example(at=621, value=0, more=[144])
 @given(
     at=st.integers(0, len(WHOLE) - 1),
     value=st.integers(0, 255),
@@ -61,6 +62,8 @@ def test_changed_bytes_are_refused(at: int, value: int, more: list[int]) -> None
         damaged[place] = value
     if damaged == WHOLE:
         return
+    # With the name and the key both gone, it is a file without a card to anybody.
+    assume(METADATA_NAME in damaged or b'"file_sha256":"' in damaged)
     with pytest.raises(ModelError):
         read_card(bytes(damaged))
 
