@@ -1,16 +1,18 @@
-"""Make the packaged face detectors of one checkpoint: the same weights at three input sizes, each with its threshold.
+"""Make packaged face detectors of a checkpoint: the same weights at each input size given, each with its threshold.
 
-    python scripts/face_models.py runs/face/best.keras --data faces --out DIR
+    python scripts/face_models.py runs/face/best.keras face=320x320 face-large=416x416 --data faces --out DIR
 
 A larger input shows smaller faces and costs more time. The threshold is that of the best F1 on the validation pictures
 of --data, faces of 24 px and more. The card states AP50 there and, by group, on the test pictures.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from edgebnn_convert.convert import convert
 from edgebnn_convert.embed import embed_card
@@ -21,15 +23,20 @@ from edgebnn.evaluation.annotations import read_annotations
 from edgebnn.evaluation.evaluate import Report, measure
 from edgebnn.runtime.model import Model
 
-SIDES = {"face": 320, "face-large": 416, "face-small": 192}
+
+class Size(NamedTuple):
+    """Of an input, in pixels."""
+
+    width: int
+    height: int
 
 
-def resized(card: Card, name: str, side: int) -> Card:
+def resized(card: Card, name: str, size: Size) -> Card:
     """The card of the same weights at another input size; what was measured at its own is left out."""
     if card.preprocess is None or card.decode is None:
         raise DataError(f"expected the card of a detector beside the checkpoint, got one of task {card.task!r}")
-    size = card.preprocess.model_copy(update={"width": side, "height": side})
-    return card.model_copy(update={"name": name, "preprocess": size, "metrics": {}})
+    preprocess = card.preprocess.model_copy(update={"width": size.width, "height": size.height})
+    return card.model_copy(update={"name": name, "preprocess": preprocess, "metrics": {}})
 
 
 def measured(card: Card, val: Report, test: Report) -> Card:
@@ -46,7 +53,7 @@ def measured(card: Card, val: Report, test: Report) -> Card:
     )
 
 
-def make(checkpoint: Path, data: Path, out: Path) -> None:
+def make(checkpoint: Path, sizes: dict[str, Size], data: Path, out: Path) -> None:
     """Convert, measure, write; EdgebnnError when the checkpoint, its card or the data cannot be used."""
     try:
         trained = parse_card((checkpoint.parent / "card.json").read_bytes())
@@ -54,27 +61,36 @@ def make(checkpoint: Path, data: Path, out: Path) -> None:
     except OSError as error:
         raise DataError(f"expected card.json beside {checkpoint} and a folder {out} to write: {error}") from None
     splits = [read_annotations(data, split=split).pictures for split in ("val", "test")]
-    for name, side in SIDES.items():
+    for name, size in sizes.items():
         with tempfile.TemporaryDirectory() as folder:
             card, converted = Path(folder) / "card.json", Path(folder) / f"{name}.tflite"
-            card.write_text(resized(trained, name, side).model_dump_json())
+            card.write_text(resized(trained, name, size).model_dump_json())
             convert(checkpoint, converted, card=card)
             model = Model(converted)
             assert model.card is not None
             shipped = measured(model.card, *(measure(model, pictures) for pictures in splits))
             (out / converted.name).write_bytes(embed_card(converted.read_bytes(), shipped))
-        print(f"{name}: {side}x{side}, {shipped.metrics}")
+        print(f"{name}: {size.width}x{size.height}, {shipped.metrics}")
+
+
+def name_and_size(text: str) -> tuple[str, Size]:
+    """`face=320x320` taken apart."""
+    found = re.fullmatch(r"([a-z0-9-]+)=([1-9]\d{1,3})x([1-9]\d{1,3})", text)
+    if found is None or int(found[2]) % 32 or int(found[3]) % 32:
+        raise argparse.ArgumentTypeError(f"expected NAME=WIDTHxHEIGHT, both multiples of 32, got {text!r}")
+    return found[1], Size(int(found[2]), int(found[3]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with a sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.keras with its card.json beside it")
+    parser.add_argument("models", nargs="+", type=name_and_size, metavar="NAME=SIZE", help="e.g. face=320x320")
     parser.add_argument("--data", type=Path, required=True, help="a folder with annotations.jsonl, splits val and test")
     parser.add_argument("--out", type=Path, required=True, help="folder for the .tflite files")
     how = parser.parse_args(arguments)
     try:
-        make(how.checkpoint, how.data, how.out)
+        make(how.checkpoint, dict(how.models), how.data, how.out)
     except EdgebnnError as error:
         print(f"face_models: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from edgebnn.card import Decode
 
 Array = npt.NDArray[np.float32]
+LEAST, MOST = np.array([[-80, *[-10] * 4], [80, *[10] * 4]], np.float32)
+"""Limits of a cell's numbers, whose exponentials are then finite."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,28 @@ def decode(maps: Mapping[str, Array], how: Decode, *, min_score: float) -> tuple
     numbers are not finite is no detection.
     """
     # A hair below the threshold, which the scores themselves then decide: float32 rounds both.
-    logit = np.float32(np.log(min_score / (1 - min_score)) - 1e-3)
+    logit = np.float32(math.log(min_score / (1 - min_score)) - 1e-3)
     grids = [maps[level.output].reshape(-1, *maps[level.output].shape[-2:]) for level in how.levels]
     every = np.concatenate([grid.reshape(-1, 5) for grid in grids])
     cells = np.flatnonzero(every[:, 0] >= logit)
     centre, reach = _cells(
         tuple((*grid.shape[:2], level.stride, level.scale) for grid, level in zip(grids, how.levels, strict=True))
     )
-    found, centre = every[cells], centre[cells]
-    distance = np.exp(np.minimum(np.maximum(found[:, 1:], -10), 10)) * reach[cells]
+    found = every[cells]
+    if not np.isfinite(found).all():
+        finite = np.isfinite(found).all(axis=1)
+        found, cells = found[finite], cells[finite]
+    # In place, and no call that is not needed: with few faces the calls of numpy are most of the time.
+    np.maximum(found, LEAST, out=found)
+    np.minimum(found, MOST, out=found)
+    np.exp(found, out=found)
+    scores = found[:, 0] / (1 + found[:, 0])
+    good = scores >= np.float32(min_score)
+    if not good.all():
+        scores, found, cells = scores[good], found[good], cells[good]
+    distance = found[:, 1:] * reach[cells]
+    centre = centre[cells]
     boxes = np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1)
-    scores = 1 / (1 + np.exp(-np.minimum(np.maximum(found[:, 0], -80), 80)))
-    good = (scores >= np.float32(min_score)) & np.isfinite(boxes).all(axis=1)
-    boxes, scores = boxes[good], scores[good]
     kept = nms(boxes, scores, iou=how.nms_iou, limit=how.max_detections)
     return boxes[kept], scores[kept]
 

@@ -56,11 +56,15 @@ def to_frame(
     They are clipped to the frame (width, height); those with nothing inside are dropped. Also returns the indices (M,)
     of the boxes that stay.
     """
-    corners = (boxes.astype(np.float64).reshape(-1, 2, 2) - shift) / scale
-    corners = np.minimum(np.maximum(corners, 0), (width, height)).astype(np.float32)
+    limits = np.array((width, height), np.float64)
+    exact = (boxes.reshape(-1, 2, 2) - np.array(shift, np.float64)) / scale
+    np.maximum(exact, 0, out=exact)
+    np.minimum(exact, limits, out=exact)
+    corners = exact.astype(np.float32)
     size = corners[:, 1] - corners[:, 0]
-    beyond = corners[:, 0].astype(np.float64) + size > (width, height)  # by float32's rounding
-    size[beyond] = np.nextafter(size[beyond], np.float32(0))
+    beyond = np.add(corners[:, 0], size, dtype=np.float64) > limits  # by float32's rounding
+    if beyond.any():
+        size[beyond] = np.nextafter(size[beyond], np.float32(0))
     kept = np.flatnonzero((size > 0).all(axis=1))
     return np.concatenate([corners[kept, 0], size[kept]], axis=1), kept
 

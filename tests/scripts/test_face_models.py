@@ -20,17 +20,14 @@ from tests.converters.conftest import delegate  # noqa: F401  (a fixture)
 from tests.edgebnn.small_networks import detector_card
 from tests.scripts.test_bnn import script
 
-SIDES = {"face": 320, "face-large": 416, "face-small": 192}
+SIZES = {"face": (320, 320), "face-large": (416, 416), "face-small": (192, 160)}
 
 
-@pytest.mark.parametrize(("name", "side"), SIDES.items())
-def test_the_package_holds_what_the_script_makes(name: str, side: int) -> None:
-    assert script("face_models").SIDES == SIDES
+@pytest.mark.parametrize(("name", "size"), SIZES.items())
+def test_the_package_holds_what_the_script_makes(name: str, size: tuple[int, int]) -> None:
     card = read_card(read_model(name)[1])
     assert card is not None and card.preprocess is not None and card.decode is not None
-    assert (card.name, card.preprocess.width, card.preprocess.height) == (name, side, side)
-    face = read_card(read_model("face")[1])
-    assert face is not None and card.training.checkpoint_sha256 == face.training.checkpoint_sha256
+    assert (card.name, card.preprocess.width, card.preprocess.height) == (name, *size)
     assert {"val_ap50_24", "test_ap50_24_wider", "test_ap50_24_mask"} <= card.metrics.keys()
 
 
@@ -49,27 +46,33 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("delegate")
-def test_each_size_has_its_card(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    models = script("face_models")
-    monkeypatch.setattr(models, "SIDES", {"face": 64, "face-large": 96})
+def test_each_size_has_its_card(tmp_path: Path, data: Path) -> None:
     network = build_face_network(FaceNetwork(stem=8, channels=(32, 32, 32), blocks=(0, 0, 0)), width=64, height=64)
     network.save(tmp_path / "best.keras")
     levels = [{"output": f"s{stride}", "stride": stride, "scale": 1.0} for stride in (8, 16, 32)]
     card = detector_card(size=64).model_dump(mode="json") | {"metrics": {"val_ap50_24": 0.5}}
     card["decode"]["levels"] = levels
     (tmp_path / "card.json").write_text(json.dumps(card))
-    assert models.main([str(tmp_path / "best.keras"), "--data", str(data), "--out", str(tmp_path / "out")]) == 0
-    for name, side in (("face", 64), ("face-large", 96)):
+    arguments = ["face=64x64", "face-large=96x64", "--data", str(data), "--out", str(tmp_path / "out")]
+    assert script("face_models").main([str(tmp_path / "best.keras"), *arguments]) == 0
+    for name, width in (("face", 64), ("face-large", 96)):
         made = Model(tmp_path / "out" / f"{name}.tflite")
         assert made.card is not None and made.card.name == name
-        assert made.inputs[0].shape == (1, side, side, 3)
+        assert made.inputs[0].shape == (1, 64, width, 3)
         assert {"val_ap50_12", "val_recall_24", "test_ap50_24_wider"} <= made.card.metrics.keys()
 
 
 def test_what_is_missing_is_one_sentence(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [str(tmp_path / "best.keras"), "--data", str(data), "--out", str(tmp_path / "out")]
+    arguments = [str(tmp_path / "best.keras"), "face=64x64", "--data", str(data), "--out", str(tmp_path / "out")]
     assert script("face_models").main(arguments) == 1
     assert "expected card.json beside" in capsys.readouterr().err
     (tmp_path / "card.json").write_text('{"version": 1, "name": "x", "task": "tensors"}')
     assert script("face_models").main(arguments) == 1
     assert "expected the card of a detector beside the checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["face", "face=64", "face=0x64", "face=64x100", "../face=64x64", "face=64x64x64"])
+def test_a_name_and_a_size_are_needed(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        script("face_models").main(["best.keras", model, "--data", "x", "--out", "y"])
+    assert f"expected NAME=WIDTHxHEIGHT, both multiples of 32, got '{model}'" in capsys.readouterr().err
