@@ -148,15 +148,16 @@ class HomeAssistant:
     def publish(self, key: str, value: State, *, attributes: Mapping[str, Any] | None = None) -> None:
         """The state of an entity, kept by the broker; None is unknown. Sent only when it changed.
 
-        `attributes`: JSON values shown beside the state. InputError for an unknown key or a button.
+        `attributes`: JSON values shown beside the state; sent before it, so that who acts on a state finds them there.
+        InputError for an unknown key or a button.
         """
         entity = self.entities.get(key)
         if entity is None or not entity.has_state:
             known = ", ".join(name for name, entity in self.entities.items() if entity.has_state)
             raise InputError(f"expected an entity with a state ({known}), got {key!r}")
-        self._retain(f"{self.base}/{key}/state", state_payload(value))
         if attributes is not None:
             self._retain(f"{self.base}/{key}/attributes", json.dumps(dict(attributes)).encode())
+        self._retain(f"{self.base}/{key}/state", state_payload(value))
         self._wake()
 
     def send(self, topic: str, payload: str, *, within_s: float = 60.0) -> None:
@@ -185,6 +186,7 @@ class HomeAssistant:
         with self._lock:
             if self._retained.get(topic) != payload:
                 self._retained[topic] = payload
+                self._changed.pop(topic, None)
                 self._changed[topic] = None
 
     def _announce(self) -> None:
