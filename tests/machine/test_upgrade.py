@@ -112,11 +112,11 @@ def test_one_service_that_stops_is_enough_and_databases_that_cannot_be_put_back_
     machine: Machine, later: Wheels
 ) -> None:
     good = version(machine)
-    machine.run("mkdir", "-p", "/root/bin")
+    tools = machine.run("mktemp", "--directory").strip()
     full = '#!/bin/sh\ncase "$*" in *--extract*) echo "no space left" >&2; exit 2 ;; esac\nexec /usr/bin/tar "$@"\n'
-    machine.path("/root/bin/tar").write_text(full)
-    machine.path("/root/bin/tar").chmod(0o755)
-    command = f"PATH=/root/bin:$PATH /mnt/deploy/install.sh --wheel {later.stops} --wheels /mnt/wheels"
+    machine.path(f"{tools}/tar").write_text(full)
+    machine.path(f"{tools}/tar").chmod(0o755)
+    command = f"PATH={tools}:$PATH /mnt/deploy/install.sh --wheel {later.stops} --wheels /mnt/wheels"
     done = machine.try_run("sh", "-c", command, timeout_s=300)
     copy = f"/opt/edgebnn/databases-of-{good}.tar"
     assert done.returncode == 1
@@ -125,7 +125,7 @@ def test_one_service_that_stops_is_enough_and_databases_that_cannot_be_put_back_
     assert machine.run("stat", "-c", "%U %a", copy) == "root 600\n"
     assert machine.run("tar", "--list", "--file", copy).count("./face/mark.sqlite3\n") == 1
     machine.run("tar", "--extract", "--same-owner", "--file", copy, "--directory", "/var/lib/edgebnn")
-    machine.run("rm", "-r", copy, "/root/bin")
+    machine.run("rm", "-r", copy, tools)
 
 
 @pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])
