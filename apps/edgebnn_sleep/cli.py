@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgebnn.command import make_app, run_app
-from edgebnn.service.command import add_service
+from edgebnn.service.command import add_service, need_extra
 
 if TYPE_CHECKING:
     from edgebnn.service.settings import Settings
@@ -124,7 +124,7 @@ def simulate(
         except ValueError:
             raise ConfigError(f"expected a time like 06:45, got {text!r}") from None
     assert times[0] is not None
-    from edgebnn.service import web  # noqa: F401  without the extra [service] it says so
+    need_extra()
     from edgebnn_sleep.simulate import simulate_night
 
     raise typer.Exit(

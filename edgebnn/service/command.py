@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,9 +57,9 @@ def add_service(
 
             typer.echo(check_file(config, schema()))
             return
-        from edgebnn.service import web  # noqa: F401  without the extra [service] it says so
         from edgebnn.service.log import set_up_log
 
+        need_extra()
         set_up_log(debug=debug)
         folder = state_folder(service) if state is None else state
         try:
@@ -73,6 +74,11 @@ def add_service(
         from edgebnn.service.default_file import default_file
 
         typer.echo(default_file(schema(), title=title), nl=False)
+
+
+def need_extra() -> None:
+    """MissingExtraError, with the cure, unless the extra [service] is installed."""
+    import_module("edgebnn.service.web")
 
 
 def state_folder(service: str, *, environ: Mapping[str, str] = os.environ) -> Path:

@@ -6,6 +6,7 @@ memory: every machine starts from nothing, and nothing of it stays.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -79,18 +80,24 @@ class Systemd:
 
 
 class Machine(Systemd):
-    """A booted machine; a context manager."""
+    """A booted machine; a context manager. One at a time: the next waits until the one before is gone.
+
+    Their systemds share the control groups of this machine, so that either would end services of the other that have
+    the same name.
+    """
 
     def __init__(self, root: Path, *, shared: Mapping[str, Path]) -> None:
         """`shared`: folders of this machine by where they are to lie in the other, read-only."""
         self._root, self._shared = root, shared
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
+        self._turn = Path(tempfile.gettempdir(), "edgebnn-machine.lock").open("w")
         self.leader = 0
         """Process id of its systemd, as seen from here."""
 
     def __enter__(self) -> Machine:
         """Boot, until systemd has started all of multi-user.target."""
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         command = ["systemd-nspawn", "--quiet", f"--directory={self._root}", "--boot", "--volatile=overlay"]
         command += ["--register=no", "--keep-unit", "--private-network", "--console=pipe", "--machine=edgebnn"]
         command += [f"--bind-ro={folder.resolve()}:{at}" for at, folder in self._shared.items()]
@@ -119,6 +126,7 @@ class Machine(Systemd):
             self._nspawn.kill()
         self._nspawn.wait(timeout=30)
         self._log.close()
+        self._turn.close()
         self.leader = 0
 
     def _find_leader(self) -> int | None:
