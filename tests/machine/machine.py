@@ -91,7 +91,7 @@ class Machine(Systemd):
         self._root, self._shared = root, shared
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, closed by __exit__
-        self._turn = Path(tempfile.gettempdir(), "edgebnn-machine.lock").open("w")
+        self._turn = os.open(Path(tempfile.gettempdir(), "edgebnn-machine.lock"), os.O_CREAT | os.O_RDWR, 0o600)
         self.leader = 0
         """Process id of its systemd, as seen from here."""
 
@@ -126,7 +126,7 @@ class Machine(Systemd):
             self._nspawn.kill()
         self._nspawn.wait(timeout=30)
         self._log.close()
-        self._turn.close()
+        os.close(self._turn)
         self.leader = 0
 
     def _find_leader(self) -> int | None:
