@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -74,8 +73,10 @@ class Guard:
     def run(self) -> str:
         """Look, and ring until somebody stops it, the clock takes over, or the limit; the sentence of what happened."""
         if not self.overdue()[1]:
-            with suppress(OSError):  # litter is nothing that a person must hear of
+            try:
                 self._memory.tidy()
+            except OSError as error:  # four times a minute, and no person need act
+                LOG.debug("what a killed guard has left stays: %s", error)
             return "nothing is overdue"
         self._sleep(SECOND_LOOK_S)
         now, late = self.overdue()
