@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 
 import larq as lq  # isort: skip
+import numpy as np
 import pydantic
 import tensorflow as tf
 from pydantic import Field
 
 STRIDES = (8, 16, 32)
+MEAN_LATENT = 1 / 3
 
 Channels = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
 Blocks = Annotated[int, Field(ge=0, le=16)]
@@ -84,6 +86,21 @@ def take_weights(network: Any, other: Any) -> list[str]:
             if name.endswith("_bn"):
                 layer.gamma.assign(tf.zeros_like(layer.gamma))
     return grown
+
+
+def start_from_twin(network: Any, twin: Any) -> None:
+    """Give `network` the weights of its float twin: the signs of filters are kept, latent weights brought to size.
+
+    Their mean is MEAN_LATENT then: within the range of the straight-through estimator, and far enough from 0 that
+    the first steps do not turn most signs over.
+    """
+    theirs = {layer.name: layer.get_weights() for layer in twin.layers}
+    for layer in network.layers:
+        if layer.name.endswith("_binary"):
+            (filters,) = theirs[f"{layer.name.removesuffix('_binary')}_float"]
+            layer.set_weights([filters * (MEAN_LATENT / np.abs(filters).mean())])
+        else:
+            layer.set_weights(theirs[layer.name])
 
 
 class _Builder:

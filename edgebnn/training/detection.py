@@ -20,9 +20,9 @@ from edgebnn.data.pipeline import Shape, batches, shape_at
 from edgebnn.data.targets import Range, cell_centres
 from edgebnn.evaluation.detector import find, prepare
 from edgebnn.models import MODELS
-from edgebnn.models.face import STRIDES, take_weights
+from edgebnn.models.face import STRIDES, start_from_twin, take_weights
 from edgebnn.training.bfloat16 import bfloat16
-from edgebnn.training.losses import detection_loss, flatten_outputs
+from edgebnn.training.losses import detection_loss, flatten_outputs, teacher_loss
 from edgebnn.training.provenance import decode_of, describe, preprocess_of
 from edgebnn.training.rates import cosine
 from edgebnn.training.recipe import DetectionRecipe
@@ -38,8 +38,6 @@ BOX_COLOUR = (0, 220, 0)
 class Detection:
     """The task of a `DetectionRecipe`; see `Task`."""
 
-    losses: tuple[str, ...] = ("loss", "score_loss", "box_loss")
-
     def __init__(
         self,
         recipe: DetectionRecipe,
@@ -48,8 +46,9 @@ class Detection:
         *,
         data: tuple[str, ...],
         workers: Workers,
+        teacher: Any = None,
     ) -> None:
-        """Build the network of `recipe`; `data` names the data sets in the card."""
+        """Build the network of `recipe`; `data` names the sets in the card, `teacher` is the trained float twin."""
         self.recipe, self.train, self.val, self.data, self.workers = recipe, train, val, data, workers
         tf.keras.utils.set_random_seed(recipe.schedule.seed)
         _, build = MODELS[recipe.model.name]
@@ -63,6 +62,11 @@ class Detection:
                 side: build(recipe.model, width=side, height=side, like=self.network)
                 for side in sorted({sizes.side, sizes.large_side})
             }
+        self.teacher = teacher
+        self.losses: tuple[str, ...] = ("loss", "score_loss", "box_loss")
+        if teacher is not None:
+            self.losses += ("teacher_loss",)
+            start_from_twin(self.network, teacher)
         alone = workers.count == 1 and recipe.optimizer.average_steps is None
         self.still = self.network if alone else build(recipe.model, **size)
         share = workers.share(sizes.size, name="batches.size")
@@ -81,16 +85,30 @@ class Detection:
         self.metric = f"ap50_{recipe.export.least_px}" if val else "epoch"
 
     def _compile_step(self, network: Any, side: int) -> Any:
-        """A compiled training step on crops of `side`: (images, targets) to [loss, score loss, box loss]."""
+        """A compiled training step on crops of `side`: (images, targets) to the figures of `losses`."""
         centres = tf.constant(cell_centres(side, side, STRIDES))
-        how, card = self.recipe.loss, preprocess_of(self.recipe)
+        how, card, lesson = self.recipe.loss, preprocess_of(self.recipe), self.recipe.teacher
+        taught = None
+        if self.teacher is not None:
+            _, build = MODELS[self.recipe.model.name]
+            twin = self.recipe.model.model_copy(update={"binary": False})
+            taught = build(twin, width=side, height=side, like=self.teacher)
+
+        def answers(model: Any, images: Any, *, training: bool) -> Any:
+            return flatten_outputs(model(images, training=training), STRIDES, self.recipe.model.scales, centres)
 
         def step(images: Any, targets: Any) -> Any:
             scaled = (tf.cast(images, tf.float32) - card.mean) / card.std
+            truth = None if taught is None else answers(taught, scaled, training=False)
             with tf.GradientTape() as tape:
-                outputs = network(scaled, training=True)
-                logits, boxes = flatten_outputs(outputs, STRIDES, self.recipe.model.scales, centres)
-                losses = detection_loss(logits, boxes, targets, floor=how.floor, score_weight=how.score_weight)
+                logits, boxes = answers(network, scaled, training=True)
+                losses: tuple[Any, ...] = detection_loss(
+                    logits, boxes, targets, floor=how.floor, score_weight=how.score_weight
+                )
+                if truth is not None and lesson is not None:
+                    score, box = teacher_loss(logits, boxes, *truth)
+                    told = lesson.score_weight * score + box
+                    losses = ((1 - lesson.share) * losses[0] + lesson.share * told, *losses[1:], told)
                 own_share = losses[0] / self.workers.count
             variables = self.network.trainable_variables
             self.optimizer.apply_gradients(zip(tape.gradient(own_share, variables), variables, strict=True))
@@ -129,7 +147,7 @@ class Detection:
         )
 
     def step(self, number: int, batch: tuple[Any, ...]) -> Any:
-        """[loss, score loss, box loss] of a batch of crops."""
+        """The figures of `losses` of a batch of crops."""
         side = shape_at(number, self.shapes, self.recipe.batches.large_every).side
         with bfloat16(self.recipe.optimizer.bfloat16):
             return self._compiled[side](*batch)
@@ -173,9 +191,11 @@ class Detection:
         return shown
 
     def identify(self) -> Iterator[bytes]:
-        """Names and labels of the training pictures."""
+        """Names and labels of the training pictures, and the teacher's weights."""
         for item in self.train.items:
             yield item.file.name.encode() + item.boxes.tobytes() + item.ignore.tobytes()
+        for weights in [] if self.teacher is None else self.teacher.get_weights():
+            yield weights.tobytes()
 
     def card(self, row: Mapping[str, float], *, checkpoint_sha256: str) -> Card:
         """See provenance.describe."""

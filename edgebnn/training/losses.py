@@ -1,4 +1,4 @@
-"""Loss of an anchor-free detector: quality focal loss on scores, generalized IoU on boxes."""
+"""Losses of an anchor-free detector: quality focal loss on scores, generalized IoU on boxes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 
 import tensorflow as tf  # isort: skip
+
+LEAST_TAUGHT_SCORE = 0.2
 
 
 def flatten_outputs(
@@ -51,9 +53,27 @@ def detection_loss(logits: Any, boxes: Any, targets: Any, *, floor: float, score
     positive, weight = targets[..., 0], targets[..., 1]
     iou, giou = iou_and_giou(boxes, targets[..., 2:])
     quality = positive * tf.maximum(tf.stop_gradient(iou), floor)
-    error = tf.square(quality - tf.sigmoid(logits))
-    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=quality, logits=logits)
     count = tf.maximum(tf.reduce_sum(positive), 1.0)
-    score = tf.reduce_sum(weight * error * entropy) / count
+    score = tf.reduce_sum(weight * _quality_focal_loss(quality, logits)) / count
     box = tf.reduce_sum(positive * (1.0 - giou)) / count
     return score_weight * score + box, score, box
+
+
+def teacher_loss(logits: Any, boxes: Any, taught_logits: Any, taught_boxes: Any) -> tuple[Any, Any]:
+    """Score and box loss of logits (n, cells) and boxes (n, cells, 4) against a teacher's.
+
+    The same losses with the teacher's scores p and boxes for labels: scores on every cell, those that labels leave out
+    too; boxes on the cells with p > LEAST_TAUGHT_SCORE, which weigh p. Both are divided by the sum of these p (at least
+    1).
+    """
+    taught = tf.sigmoid(taught_logits)
+    weight = tf.where(taught > LEAST_TAUGHT_SCORE, taught, 0.0)
+    count = tf.maximum(tf.reduce_sum(weight), 1.0)
+    _, giou = iou_and_giou(boxes, taught_boxes)
+    score = tf.reduce_sum(_quality_focal_loss(taught, logits)) / count
+    return score, tf.reduce_sum(weight * (1.0 - giou)) / count
+
+
+def _quality_focal_loss(quality: Any, logits: Any) -> Any:
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=quality, logits=logits)
+    return tf.square(quality - tf.sigmoid(logits)) * entropy

@@ -73,6 +73,19 @@ class Optimizer(Strict):
     clipnorm: Annotated[float, Field(gt=0)] = 10.0
 
 
+class Teacher(Strict):
+    """The float twin is trained first; the binary network starts from its weights and learns its answers too.
+
+    Its run is the recipe's own but for its length. Loss: (1 - share) * that of the labels + share * that of the
+    teacher's answers, see edgebnn.training.losses.teacher_loss.
+    """
+
+    epochs: Annotated[int, Field(ge=1)]
+    decay_epochs: Annotated[int | None, Field(ge=1, description="as in [optimizer]")] = None
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    score_weight: Annotated[float, Field(gt=0)] = 4.0
+
+
 class Export(Strict):
     """Input of the checkpoint, used for validation too, and decoding defaults of its card."""
 
@@ -95,16 +108,39 @@ class DetectionRecipe(Strict):
     targets: Targets = Targets()
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
+    teacher: Teacher | None = None
     schedule: Schedule = Schedule()
     export: Export = Export()
 
     own_data: ClassVar[OwnData] = "never"
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_twin(self) -> DetectionRecipe:
+        if self.teacher and not self.model.binary:
+            raise ValueError("[teacher] is the float twin of a binary network, and model.binary = false: leave one out")
+        return self
+
+    def float_twin(self) -> DetectionRecipe | None:
+        """The recipe of the teacher, if there is one."""
+        if self.teacher is None:
+            return None
+        return self.model_copy(
+            update={
+                "name": f"{self.name}-float"[-80:],
+                "model": self.model.model_copy(update={"binary": False}),
+                "optimizer": self.optimizer.model_copy(update={"decay_epochs": self.teacher.decay_epochs}),
+                "schedule": self.schedule.model_copy(update={"epochs": self.teacher.epochs}),
+                "teacher": None,
+            }
+        )
 
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of a run: all but its length, its averaging and its speed."""
         out = self.model_dump(mode="json")
         del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"], out["optimizer"]["average_steps"]
         del out["batches"]["workers"], out["batches"]["cache_mb"]
+        if out["teacher"]:  # its weights are told apart, as data are
+            del out["teacher"]["epochs"], out["teacher"]["decay_epochs"]
         return out
 
 

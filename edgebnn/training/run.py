@@ -6,7 +6,7 @@ import fcntl
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -29,12 +29,14 @@ from edgebnn.training.classification import Classification
 from edgebnn.training.classification_recipe import ClassificationRecipe
 from edgebnn.training.detection import Detection
 from edgebnn.training.loop import Loop
-from edgebnn.training.recipe import Recipe, read_recipe
+from edgebnn.training.recipe import DetectionRecipe, Recipe, read_recipe
 from edgebnn.training.sleep import Sleep
 from edgebnn.training.sleep_recipe import SleepRecipe
 from edgebnn.training.task import Task
 from edgebnn.training.workers import Workers, join_workers
 
+TEACHER = "teacher"
+"""the folder of its run, in the run's own"""
 SMOKE_PICTURES = 64
 SMOKE_LICENCE = "Trained for a minute on a public-domain photograph, to prove that training works: of no use."
 SIMULATED = ("simulated nights (edgebnn.data.nights)",)
@@ -62,25 +64,27 @@ def train(
     if not data and how.own_data == "never":
         how = how.model_copy(update={"licence": SMOKE_LICENCE})
     folder = out or Path("runs") / (f"{how.name}-smoke" if smoke else how.name)
-    last = folder / "last.npz"
-    if resume and init_from:
+    last, lesson = folder / "last.npz", folder / TEACHER / "last.npz"
+    if resume and init_from and (last.exists() or not lesson.exists()):
         raise DataError("--resume goes on with the run's own weights: leave --init-from out")
     if data and how.own_data == "always":
         raise DataError(f"recipe {how.name} brings its own pictures: leave --data out")
     if not data and how.own_data == "never" and not smoke:
         raise DataError("expected at least one --data DIR to train on (only --smoke runs without)")
-    if not resume and last.exists():
+    if not resume and (last.exists() or lesson.exists()):
         raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")
     workers = join_workers()
     with workers.together(), tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
         workers.check_same(how.model_dump_json().encode())  # TensorFlow fails when variables have other shapes
         if deterministic:
             tf.config.experimental.enable_op_determinism()
-        state = load_state(last) if resume and workers.is_chief else None
+        state = None
+        if resume and workers.is_chief and (last.exists() or not lesson.exists()):
+            state = load_state(last)
         if not workers.is_chief:  # it follows the chief's state and writes nothing
             folder = Path(scratch) / "run"
         with _writing(folder), _alone(folder):
-            loop = Loop(how, folder, make_task(how, data, Path(scratch), workers), workers)
+            loop = Loop(how, folder, make_task(how, data, folder, Path(scratch), workers), workers)
             if init_from and workers.is_chief:
                 loop.load_weights(init_from)
             loop.run(state)
@@ -90,6 +94,10 @@ def untrained(recipe: str, *, smoke: bool) -> Any:
     """The recipe's network, before it has learnt anything, at its export size; ten classes where data would say."""
     how = read_recipe(recipe, smoke=smoke)
     tf.keras.utils.set_random_seed(how.schedule.seed)
+    return _build(how)
+
+
+def _build(how: Recipe) -> Any:
     _, build = MODELS[how.model.name]
     if isinstance(how, ClassificationRecipe):
         size = how.input
@@ -99,8 +107,8 @@ def untrained(recipe: str, *, smoke: bool) -> Any:
     return build(how.model, width=how.export.width, height=how.export.height)
 
 
-def make_task(how: Recipe, data: Sequence[Path], scratch: Path, workers: Workers) -> Task:
-    """The task of a recipe on the folders `data`; without any, on what is made here."""
+def make_task(how: Recipe, data: Sequence[Path], folder: Path, scratch: Path, workers: Workers) -> Task:
+    """The task of a recipe on the sets `data`, without any on what is made here; a teacher is trained in `folder`."""
     names = tuple(path.resolve().name for path in data)
     if isinstance(how, ClassificationRecipe):
         if how.input.source == "digits":
@@ -119,8 +127,33 @@ def make_task(how: Recipe, data: Sequence[Path], scratch: Path, workers: Workers
     cache_mb = how.batches.cache_mb
     val = Pictures(held_out, cache_mb=cache_mb) if held_out else None
     pictures = Pictures(learnt, cache_mb=cache_mb, longest_side=how.batches.longest_side)
-    names = names or ("composites of the bundled photograph",)
-    return Detection(how, pictures, val, data=names, workers=workers)
+
+    def detection(recipe: DetectionRecipe, teacher: Any = None) -> Detection:
+        own = names or ("composites of the bundled photograph",)
+        return Detection(recipe, pictures, val, data=own, workers=workers, teacher=teacher)
+
+    if twin := how.float_twin():
+        return detection(how, _train_teacher(twin, lambda: detection(twin), folder / TEACHER, workers))
+    return detection(how)
+
+
+def _train_teacher(how: DetectionRecipe, make: Callable[[], Task], folder: Path, workers: Workers) -> Any:
+    """The best network of a run of `how` in `folder`, which goes on where it was."""
+    last, best = folder / "last.npz", folder / "best.keras"
+    state = load_state(last) if workers.is_chief and last.exists() else None
+    if not workers.any(state is not None and state.step >= how.schedule.epochs * how.schedule.steps):
+        folder.mkdir(exist_ok=True)
+        Loop(how, folder, make(), workers).run(state)
+    with workers.scope():
+        network = _build(how)
+    if workers.is_chief:
+        try:
+            network.set_weights(tf.keras.models.load_model(best, compile=False).get_weights())
+        except (OSError, ValueError) as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"{best} is no float twin of this recipe ({first}): start anew in another --out") from None
+    network.set_weights([workers.agree(weights) for weights in network.get_weights()])
+    return network
 
 
 def _read_all(folders: Sequence[Path]) -> tuple[list[Labelled], list[Labelled]]:

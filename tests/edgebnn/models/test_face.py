@@ -9,7 +9,7 @@ if find_spec("larq") is None:
     pytest.skip("needs the extra [train]", allow_module_level=True)
 
 from edgebnn.models import MODELS, FaceNetwork, build_face_network
-from edgebnn.models.face import take_weights
+from edgebnn.models.face import MEAN_LATENT, start_from_twin, take_weights
 
 import tensorflow as tf  # isort: skip
 
@@ -153,3 +153,20 @@ def test_weights_that_do_not_fit(ours: dict[str, object], theirs: dict[str, obje
     )
     with pytest.raises(ValueError, match=said):
         take_weights(network, other)
+
+
+def test_a_float_twin_gives_its_signs_and_all_that_is_float() -> None:
+    model = SMALL.model_copy(update={"activation": "prelu"})
+    twin = trained(model.model_copy(update={"binary": False}))
+    twin.set_weights([weights - 0.4 for weights in twin.get_weights()])  # of both signs
+    network = build_face_network(model, width=64, height=64)
+    start_from_twin(network, twin)
+    pairs = list(zip(network.layers, twin.layers, strict=True))
+    for ours, theirs in pairs:
+        for got, expected in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            if ours.name.endswith("_binary"):
+                np.testing.assert_array_equal(np.sign(got), np.sign(expected))
+                assert np.abs(got).mean() == pytest.approx(MEAN_LATENT, rel=1e-3)
+            else:
+                np.testing.assert_array_equal(got, expected)
+    assert sum(ours.name.endswith("_binary") for ours, _ in pairs) == 7

@@ -132,10 +132,12 @@ def test_tables() -> None:
     np.testing.assert_array_equal(unsigned, image)
 
 
-def test_interpolation_is_opencvs_exact_one() -> None:
-    frame = np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    image, _, _ = letterbox(frame, 32, 32, 0)
-    np.testing.assert_array_equal(image, cv2.resize(frame, (32, 32), interpolation=cv2.INTER_LINEAR_EXACT))
+@pytest.mark.parametrize(("side", "input_side"), [(40, 32), (61, 32), (11, 32), (64, 32), (32, 32), (480, 416)])
+def test_interpolation_is_opencvs_exact_one(side: int, input_side: int) -> None:
+    frame = np.random.default_rng(2).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    image, _, _ = letterbox(frame, input_side, input_side, 0)
+    size = (input_side, input_side)
+    np.testing.assert_array_equal(image, cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR_EXACT))
 
 
 def test_of_a_frame_that_is_halved_the_odd_rows_and_columns_are_left_out() -> None:

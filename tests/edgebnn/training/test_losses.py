@@ -9,7 +9,7 @@ if find_spec("larq") is None:
 from edgebnn.card import Decode, Level
 from edgebnn.data.targets import cell_centres
 from edgebnn.runtime.detections import decode
-from edgebnn.training.losses import detection_loss, flatten_outputs, iou_and_giou
+from edgebnn.training.losses import detection_loss, flatten_outputs, iou_and_giou, teacher_loss
 
 import tensorflow as tf  # isort: skip
 
@@ -90,3 +90,40 @@ def test_training_reads_the_maps_as_the_device_decodes_them() -> None:
     order = np.argsort(-logits.numpy()[0])
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits.numpy()[0][order])), rtol=1e-5)
     np.testing.assert_allclose(found, boxes.numpy()[0][order], rtol=1e-4, atol=1e-3)
+
+
+def random_boxes(random: np.random.Generator, *shape: int) -> np.ndarray:
+    low = random.uniform(0, 50, (*shape, 2))
+    return np.concatenate([low, low + random.uniform(5, 40, low.shape)], axis=-1).astype(np.float32)
+
+
+def test_teacher_loss_equals_its_formula() -> None:
+    random = np.random.default_rng(3)
+    logits, taught = (random.normal(-1, 2, (2, 30)).astype(np.float32) for _ in range(2))
+    boxes, taught_boxes = random_boxes(random, 2, 30), random_boxes(random, 2, 30)
+    score = box = count = 0.0
+    for z, t, a, b in zip(
+        logits.ravel().tolist(), taught.ravel().tolist(), boxes.reshape(-1, 4), taught_boxes.reshape(-1, 4), strict=True
+    ):
+        s, q = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(-t))
+        score += (q - s) ** 2 * -(q * np.log(s) + (1 - q) * np.log(1 - s))
+        _, giou = iou_and_giou(tf.constant(a), tf.constant(b))
+        box += q * (1 - float(giou)) if q > 0.2 else 0
+        count += q if q > 0.2 else 0
+    got = teacher_loss(*(tf.constant(x) for x in (logits, boxes, taught, taught_boxes)))
+    np.testing.assert_allclose(got, (score / count, box / count), rtol=1e-4)
+
+
+def test_who_says_what_the_teacher_says_has_nothing_to_learn() -> None:
+    random = np.random.default_rng(4)
+    logits, boxes = tf.Variable(random.normal(0, 2, (1, 9)), dtype=tf.float32), tf.constant(random_boxes(random, 1, 9))
+    with tf.GradientTape() as tape:
+        score, box = teacher_loss(logits, boxes, tf.constant(logits.numpy()), boxes)
+    assert score == 0 and box == 0
+    np.testing.assert_array_equal(tape.gradient(score, logits), np.zeros((1, 9)))
+
+
+def test_a_teacher_without_a_face_has_no_boxes_to_teach() -> None:
+    none = tf.fill((1, 9), -9.0)
+    score, box = teacher_loss(none + 1.0, tf.ones((1, 9, 4)), none, tf.zeros((1, 9, 4)))
+    assert 0 < score < 0.01 and box == 0

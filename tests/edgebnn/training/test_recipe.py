@@ -44,6 +44,8 @@ def write(folder: Path, text: str) -> str:
         ("[schedule]\nepochs = 1", ["mine.toml", "name", "missing"]),
         ('task = ["classify"]\nname = "a"', ["mine.toml", "task", "'classify'"]),
         ('name = "a"\n[schedule]\nseed = 4294967296', ["mine.toml", "schedule.seed", "4294967296"]),
+        ('name = "a"\n[teacher]\nepochs = 0', ["mine.toml", "teacher.epochs", "0"]),
+        ('name = "a"\n[teacher]\nepochs = 1\n[model]\nbinary = false', ["mine.toml", "float twin", "leave one out"]),
         ('name = "a/b"', ["mine.toml", "name", "a/b"]),
     ],
 )
@@ -70,3 +72,24 @@ def test_unknown_names_are_refused() -> None:
 def test_no_recipe_names_a_data_path() -> None:
     fields = {name for schema in RECIPES.values() for name in schema.model_fields}
     assert not {name for name in fields if "data" in name or "path" in name}
+
+
+def test_the_teacher_is_the_float_twin_with_a_length_of_its_own(tmp_path: Path) -> None:
+    text = 'name = "a"\n[optimizer]\ndecay_epochs = 9\n[schedule]\nepochs = 20\n'
+    alone, taught = (
+        read_recipe(write(tmp_path, text + more)) for more in ("", "[teacher]\nepochs = 5\ndecay_epochs = 2")
+    )
+    assert alone.float_twin() is None
+    twin = taught.float_twin()
+    assert twin.name == "a-float" and twin.float_twin() is None and taught.model.binary and not twin.model.binary
+    assert (twin.schedule.epochs, twin.optimizer.decay_epochs) == (5, 2)
+    ours, theirs = taught.identity(), twin.identity()
+    assert {key for key in ours if ours[key] != theirs[key]} == {"name", "model", "teacher"}
+
+
+def test_a_teacher_of_another_length_is_told_by_its_weights_alone(tmp_path: Path) -> None:
+    """As data are: its run may go on, and the network that learns from it would be another."""
+    shorter, longer = (
+        read_recipe(write(tmp_path, f'name = "a"\n[teacher]\nepochs = {epochs}')).identity() for epochs in (5, 6)
+    )
+    assert shorter == longer

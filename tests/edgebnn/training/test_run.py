@@ -2,6 +2,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,6 +185,70 @@ def test_mistakes_are_said_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--init-from"):
         train(TINY, data=[tmp_path], out=out, resume=True, init_from=out, smoke=False)
     assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def taught_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("taught") / "taught.toml"
+    file.write_text(
+        Path(TINY).read_text().replace('"tiny"', '"taught"') + "\n[teacher]\nepochs = 2\ndecay_epochs = 1\n"
+    )
+    return file
+
+
+@pytest.fixture(scope="module")
+def taught(taught_recipe: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of an uninterrupted run with a teacher."""
+    out = tmp_path_factory.mktemp("taught") / "run"
+    train(str(taught_recipe), data=[data], out=out, resume=False, init_from=None, smoke=False)
+    return out
+
+
+def test_a_teacher_is_trained_first_and_stays_as_it_is(taught: Path) -> None:
+    assert load_state(taught / "teacher" / "last.npz").step == 8
+    card = parse_card((taught / "teacher" / "card.json").read_bytes())
+    assert card.name == "taught-float"
+    network = tf.keras.models.load_model(taught / "teacher" / "best.keras", compile=False)
+    assert not any(type(layer).__name__ == "QuantConv2D" for layer in network.layers)
+    with (taught / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["4", "8", "12"]
+    for row in rows:
+        loss, score, box, told = (float(row[name]) for name in ("loss", "score_loss", "box_loss", "teacher_loss"))
+        assert loss == pytest.approx(0.5 * (2 * score + box) + 0.5 * told, rel=1e-4)
+        assert told > 0
+
+
+@pytest.mark.parametrize(("number", "teacher_at", "student_at"), [(3, 0, None), (10, 8, 8)])
+def test_resuming_with_a_teacher_equals_never_having_stopped(
+    taught_recipe: Path, taught: Path, data: Path, tmp_path: Path, number: int, teacher_at: int, student_at: int | None
+) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, HERE / "interrupted.py", taught_recipe, data, run, "kill-step", number]
+    environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    ended = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert load_state(run / "teacher" / "last.npz").step == teacher_at
+    assert (run / "last.npz").exists() == (student_at is not None)
+    assert student_at is None or load_state(run / "last.npz").step == student_at
+    with pytest.raises(DataError, match="--resume"):
+        train(str(taught_recipe), data=[data], out=run, resume=False, init_from=None, smoke=False)
+    train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
+    assert_same_run(run / "teacher", taught / "teacher")
+    assert_same_run(run, taught)
+
+
+def test_another_teacher_is_another_run(taught_recipe: Path, taught: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(taught, run)
+    twin = tf.keras.models.load_model(run / "teacher" / "best.keras", compile=False)
+    twin.set_weights([1.01 * weights for weights in twin.get_weights()])
+    twin.save(run / "teacher" / "best.keras")
+    with pytest.raises(DataError, match="another recipe or other data"):
+        train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
+    (run / "teacher" / "best.keras").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"teacher/best\.keras is no float twin"):
+        train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
 
 
 def test_smoke_runs_without_data(tmp_path: Path) -> None:
