@@ -151,7 +151,7 @@ def _train_teacher(how: DetectionRecipe, make: Callable[[], Task], folder: Path,
             network.set_weights(tf.keras.models.load_model(best, compile=False).get_weights())
         except (OSError, ValueError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{best} is no float twin of this recipe ({first}): start anew in another --out") from None
+            raise DataError(f"{best} is no twin of this network ({first}): start anew with another --out") from None
     network.set_weights([workers.agree(weights) for weights in network.get_weights()])
     return network
 

@@ -247,7 +247,7 @@ def test_another_teacher_is_another_run(taught_recipe: Path, taught: Path, data:
     with pytest.raises(DataError, match="another recipe or other data"):
         train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
     (run / "teacher" / "best.keras").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"teacher/best\.keras is no float twin"):
+    with pytest.raises(DataError, match=r"teacher/best\.keras is no twin"):
         train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
 
 
