@@ -144,8 +144,7 @@ def _train_teacher(how: DetectionRecipe, make: Callable[[], Task], folder: Path,
     if not workers.any(state is not None and state.step >= how.schedule.epochs * how.schedule.steps):
         folder.mkdir(exist_ok=True)
         Loop(how, folder, make(), workers).run(state)
-    with workers.scope():
-        network = _build(how)
+    network = _build(how)  # outside of the workers' scope: it is only read
     if workers.is_chief:
         try:
             network.set_weights(tf.keras.models.load_model(best, compile=False).get_weights())

@@ -39,13 +39,16 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def start(*recipes: Path, out: Path, workers: int, logs: Path, resume: bool = False) -> list[subprocess.Popen[bytes]]:
+def start(
+    *recipes: Path, out: Path, workers: int, logs: Path, resume: bool = False, smoke: bool = False
+) -> list[subprocess.Popen[bytes]]:
     """The workers' processes, the chief first; one recipe for all, or one each."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes = []
     for index in range(workers):
         command = [sys.executable, "-c", "import sys; from edgebnn import cli; cli.main(sys.argv[1:])"]
         command += ["train", str(recipes[index % len(recipes)]), "--out", str(out), *(["--resume"] if resume else [])]
+        command += ["--smoke"] if smoke else []
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path)), "TF_CONFIG": json.dumps(config)}
         with (logs / f"worker{index}.log").open("wb") as log:
@@ -90,6 +93,16 @@ def test_two_workers_learn_as_one_does(tmp_path: Path) -> None:
         assert together["loss"] == pytest.approx(alone["loss"], rel=0.25)
         assert together["accuracy"] == pytest.approx(alone["accuracy"], abs=0.06)
     assert curves[1][-1]["loss"] < curves[1][0]["loss"]
+
+
+def test_all_workers_have_the_chiefs_teacher(tmp_path: Path) -> None:
+    """They compare its weights before they begin, as part of the data."""
+    how = tmp_path / "taught.toml"
+    how.write_text((Path(__file__).parent / "tiny.toml").read_text() + "\n[teacher]\nepochs = 2\n")
+    processes = start(how, out=tmp_path / "run", workers=2, logs=tmp_path, smoke=True)
+    assert [process.wait() for process in processes] == [0, 0], said(tmp_path) + said(tmp_path, 1)
+    assert [row["step"] for row in rows(tmp_path / "run" / "teacher")] == [4, 8]
+    assert all(row["teacher_loss"] > 0 for row in rows(tmp_path / "run"))
 
 
 CHANCE = """
