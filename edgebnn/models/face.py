@@ -19,6 +19,7 @@ from pydantic import Field
 
 STRIDES = (8, 16, 32)
 MEAN_LATENT = 1 / 3
+"""mean size of latent weights, which are within -1..1, of a network that starts from its twin"""
 
 Channels = Annotated[int, Field(ge=32, le=1024, multiple_of=32)]
 Blocks = Annotated[int, Field(ge=0, le=16)]
@@ -91,8 +92,8 @@ def take_weights(network: Any, other: Any) -> list[str]:
 def start_from_twin(network: Any, twin: Any) -> None:
     """Give `network` the weights of its float twin: the signs of filters are kept, latent weights brought to size.
 
-    Their mean is MEAN_LATENT then: within the range of the straight-through estimator, and far enough from 0 that
-    the first steps do not turn most signs over.
+    The mean of their absolute values is MEAN_LATENT then, a layer at a time: far enough from 0 that the first steps do
+    not turn most signs over. KeyError or ValueError when `twin` is that of another network.
     """
     theirs = {layer.name: layer.get_weights() for layer in twin.layers}
     for layer in network.layers:

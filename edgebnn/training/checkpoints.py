@@ -12,7 +12,8 @@ import csv
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,16 @@ def save_state(file: Path, state: State) -> None:
             np.savez(out, head=text, **arrays)
 
     write_atomically(file, write)
+
+
+@contextmanager
+def fitting(file: Path, recipe: str) -> Iterator[None]:
+    """Where the weights of a .keras file are read and taken; DataError when it is damaged or of another network."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{file} does not fit recipe {recipe}: {first}") from None
 
 
 def load_state(file: Path) -> State:

@@ -49,6 +49,8 @@ class Detection:
         teacher: Any = None,
     ) -> None:
         """Build the network of `recipe`; `data` names the sets in the card, `teacher` is the trained float twin."""
+        if (teacher is None) != (recipe.teacher is None):
+            raise ValueError("expected a teacher for a recipe with [teacher], and none for one without")
         self.recipe, self.train, self.val, self.data, self.workers = recipe, train, val, data, workers
         tf.keras.utils.set_random_seed(recipe.schedule.seed)
         _, build = MODELS[recipe.model.name]
@@ -88,25 +90,26 @@ class Detection:
         """A compiled training step on crops of `side`: (images, targets) to the figures of `losses`."""
         centres = tf.constant(cell_centres(side, side, STRIDES))
         how, card, lesson = self.recipe.loss, preprocess_of(self.recipe), self.recipe.teacher
-        taught = None
+        teacher = None
         if self.teacher is not None:
             _, build = MODELS[self.recipe.model.name]
             twin = self.recipe.model.model_copy(update={"binary": False})
-            taught = build(twin, width=side, height=side, like=self.teacher)
+            teacher = build(twin, width=side, height=side, like=self.teacher)
 
         def answers(model: Any, images: Any, *, training: bool) -> Any:
             return flatten_outputs(model(images, training=training), STRIDES, self.recipe.model.scales, centres)
 
         def step(images: Any, targets: Any) -> Any:
             scaled = (tf.cast(images, tf.float32) - card.mean) / card.std
-            truth = None if taught is None else answers(taught, scaled, training=False)
+            taught = None if teacher is None else answers(teacher, scaled, training=False)
             with tf.GradientTape() as tape:
                 logits, boxes = answers(network, scaled, training=True)
                 losses: tuple[Any, ...] = detection_loss(
                     logits, boxes, targets, floor=how.floor, score_weight=how.score_weight
                 )
-                if truth is not None and lesson is not None:
-                    score, box = teacher_loss(logits, boxes, *truth)
+                if taught is not None:
+                    assert lesson is not None
+                    score, box = teacher_loss(logits, boxes, *taught)
                     told = lesson.score_weight * score + box
                     losses = ((1 - lesson.share) * losses[0] + lesson.share * told, *losses[1:], told)
                 own_share = losses[0] / self.workers.count

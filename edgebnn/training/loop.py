@@ -17,7 +17,7 @@ import tensorflow as tf  # isort: skip
 from edgebnn.errors import DataError
 from edgebnn.interrupts import stopping
 from edgebnn.training.average import WeightAverage
-from edgebnn.training.checkpoints import State, save_state, write_atomically, write_csv
+from edgebnn.training.checkpoints import State, fitting, save_state, write_atomically, write_csv
 from edgebnn.training.display import Display
 from edgebnn.training.health import Doctor, diagnose, signs_of
 from edgebnn.training.recipe import Recipe
@@ -37,11 +37,8 @@ class Loop:
 
     def load_weights(self, file: Path) -> None:
         """Take the weights of a .keras file of the same network, or of one it has grown from; else DataError."""
-        try:
+        with fitting(file, self.recipe.name):
             grown = self.task.take_weights(tf.keras.models.load_model(file, compile=False))
-        except (OSError, ValueError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{file} does not fit recipe {self.recipe.name}: {first}") from None
         if grown:
             print(f"edgebnn: new beside {file}: {', '.join(grown)}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ import edgebnn.legacy_keras  # noqa: F401  (before TensorFlow)
 import tensorflow as tf  # isort: skip
 
 LEAST_TAUGHT_SCORE = 0.2
+"""of a teacher's cell whose box is learnt"""
 
 
 def flatten_outputs(
@@ -75,5 +76,6 @@ def teacher_loss(logits: Any, boxes: Any, taught_logits: Any, taught_boxes: Any)
 
 
 def _quality_focal_loss(quality: Any, logits: Any) -> Any:
+    """Cell by cell, of qualities 0..1 and logits of one shape."""
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=quality, logits=logits)
     return tf.square(quality - tf.sigmoid(logits)) * entropy

@@ -139,7 +139,9 @@ class DetectionRecipe(Strict):
         out = self.model_dump(mode="json")
         del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"], out["optimizer"]["average_steps"]
         del out["batches"]["workers"], out["batches"]["cache_mb"]
-        if out["teacher"]:  # its weights are told apart, as data are
+        if self.teacher is None:  # as in runs from before there were teachers
+            del out["teacher"]
+        else:  # its weights are told apart, as data are
             del out["teacher"]["epochs"], out["teacher"]["decay_epochs"]
         return out
 

@@ -24,7 +24,7 @@ from edgebnn.errors import DataError
 from edgebnn.evaluation.annotations import read_annotations
 from edgebnn.models import MODELS
 from edgebnn.runtime.sleep_features import COUNT as FEATURES
-from edgebnn.training.checkpoints import load_state
+from edgebnn.training.checkpoints import fitting, load_state
 from edgebnn.training.classification import Classification
 from edgebnn.training.classification_recipe import ClassificationRecipe
 from edgebnn.training.detection import Detection
@@ -64,23 +64,22 @@ def train(
     if not data and how.own_data == "never":
         how = how.model_copy(update={"licence": SMOKE_LICENCE})
     folder = out or Path("runs") / (f"{how.name}-smoke" if smoke else how.name)
-    last, lesson = folder / "last.npz", folder / TEACHER / "last.npz"
-    if resume and init_from and (last.exists() or not lesson.exists()):
+    last, teachers_last = folder / "last.npz", folder / TEACHER / "last.npz"
+    begun = last.exists() or not teachers_last.exists()  # else it was stopped while its teacher learnt
+    if resume and begun and init_from:
         raise DataError("--resume goes on with the run's own weights: leave --init-from out")
     if data and how.own_data == "always":
         raise DataError(f"recipe {how.name} brings its own pictures: leave --data out")
     if not data and how.own_data == "never" and not smoke:
         raise DataError("expected at least one --data DIR to train on (only --smoke runs without)")
-    if not resume and (last.exists() or lesson.exists()):
+    if not resume and (last.exists() or teachers_last.exists()):
         raise DataError(f"{folder} holds a run already: go on with --resume, or name another folder with --out")
     workers = join_workers()
     with workers.together(), tempfile.TemporaryDirectory(prefix="edgebnn-") as scratch:
         workers.check_same(how.model_dump_json().encode())  # TensorFlow fails when variables have other shapes
         if deterministic:
             tf.config.experimental.enable_op_determinism()
-        state = None
-        if resume and workers.is_chief and (last.exists() or not lesson.exists()):
-            state = load_state(last)
+        state = load_state(last) if resume and begun and workers.is_chief else None
         if not workers.is_chief:  # it follows the chief's state and writes nothing
             folder = Path(scratch) / "run"
         with _writing(folder), _alone(folder):
@@ -146,11 +145,8 @@ def _train_teacher(how: DetectionRecipe, make: Callable[[], Task], folder: Path,
         Loop(how, folder, make(), workers).run(state)
     network = _build(how)  # outside of the workers' scope: it is only read
     if workers.is_chief:
-        try:
+        with fitting(best, how.name):
             network.set_weights(tf.keras.models.load_model(best, compile=False).get_weights())
-        except (OSError, ValueError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{best} is no twin of this network ({first}): start anew with another --out") from None
     network.set_weights([workers.agree(weights) for weights in network.get_weights()])
     return network
 

@@ -246,8 +246,14 @@ def test_another_teacher_is_another_run(taught_recipe: Path, taught: Path, data:
     twin.save(run / "teacher" / "best.keras")
     with pytest.raises(DataError, match="another recipe or other data"):
         train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
-    (run / "teacher" / "best.keras").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"teacher/best\.keras is no twin"):
+    whole = (run / "teacher" / "best.keras").read_bytes()
+    middle = len(whole) // 2
+    for damaged in (b"", b"PK", whole[:middle], whole[:middle] + bytes(64) + whole[middle + 64 :]):
+        (run / "teacher" / "best.keras").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"teacher/best\.keras does not fit recipe taught-float"):
+            train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
+    (run / "teacher" / "best.keras").unlink()
+    with pytest.raises(DataError, match=r"teacher/best\.keras does not fit recipe taught-float"):
         train(str(taught_recipe), data=[data], out=run, resume=True, init_from=None, smoke=False)
 
 
