@@ -17,7 +17,8 @@ from pydantic import Field
 from edgebnn.errors import ModelError
 
 METADATA_NAME = b"edgebnn.card"
-VERSION = 1
+VERSION = 2
+"""2: inputs that turn"""
 NO_DIGEST = "0" * 64
 _DIGEST_KEY = b'"file_sha256":"'
 
@@ -29,7 +30,8 @@ class _Strict(pydantic.BaseModel):
 class Preprocess(_Strict):
     """Frame to input tensor: letterbox to (height, width), then float32 (rgb - mean) / std in NHWC.
 
-    An input of one channel takes the grey value.
+    An input of one channel takes the grey value. An input that `turns` exchanges width and height for pictures that are
+    upright where it lies, or the other way round; the network must be one that edgebnn.runtime.turned can turn.
     """
 
     width: Annotated[int, Field(ge=1, le=4096)]
@@ -37,6 +39,13 @@ class Preprocess(_Strict):
     pad: Annotated[int, Field(ge=0, le=255, description="grey value of the letterbox border")] = 114
     mean: float = 127.5
     std: Annotated[float, Field(gt=0)] = 127.5
+    turns: bool = False
+
+    def for_picture(self, width: int, height: int) -> Preprocess:
+        """How a picture of (width, height) is seen: this, or this turned."""
+        if not self.turns or (width - height) * (self.width - self.height) >= 0:
+            return self
+        return self.model_copy(update={"width": self.height, "height": self.width})
 
 
 class Level(_Strict):
@@ -85,7 +94,7 @@ class Training(_Strict):
 class Card(_Strict):
     """See the module's docstring."""
 
-    version: Literal[1] = 1
+    version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
     name: Annotated[str, Field(min_length=1, max_length=80)]
     task: Literal["detect", "sleep", "tensors"]
     classes: tuple[str, ...] = ()

@@ -1,9 +1,10 @@
 """Make packaged face detectors of a checkpoint: the same weights at each input size given, each with its threshold.
 
-    python scripts/face_models.py runs/face/best.keras face=320x320 face-large=416x416 --data faces --out DIR
+    python scripts/face_models.py runs/face/best.keras face=320x256 face-large=416x416 --data faces --out DIR
 
-A larger input shows smaller faces and costs more time. The threshold is that of the best F1 on the validation pictures
-of --data, faces of 24 px and more. The card states AP50 there and, by group, on the test pictures.
+A larger input shows smaller faces and costs more time; one that is no square turns with the picture. The threshold is
+that of the best F1 on the validation pictures of --data, faces of 24 px and more. The card states AP50 there and, by
+group, on the test pictures.
 """
 
 import argparse
@@ -35,7 +36,8 @@ def resized(card: Card, name: str, size: Size) -> Card:
     """The card of the same weights at another input size; what was measured at its own is left out."""
     if card.preprocess is None or card.decode is None:
         raise DataError(f"expected the card of a detector beside the checkpoint, got one of task {card.task!r}")
-    preprocess = card.preprocess.model_copy(update={"width": size.width, "height": size.height})
+    turns = size.width != size.height
+    preprocess = card.preprocess.model_copy(update={"width": size.width, "height": size.height, "turns": turns})
     return card.model_copy(update={"name": name, "preprocess": preprocess, "metrics": {}})
 
 
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with a sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.keras with its card.json beside it")
-    parser.add_argument("models", nargs="+", type=name_and_size, metavar="NAME=SIZE", help="e.g. face=320x320")
+    parser.add_argument("models", nargs="+", type=name_and_size, metavar="NAME=SIZE", help="e.g. face=320x256")
     parser.add_argument("--data", type=Path, required=True, help="a folder with annotations.jsonl, splits val and test")
     parser.add_argument("--out", type=Path, required=True, help="folder for the .tflite files")
     how = parser.parse_args(arguments)

@@ -27,7 +27,8 @@ class Letterboxed:
 
 
 def prepare(image: npt.NDArray[np.uint8], how: Preprocess) -> Letterboxed:
-    """The picture (h, w, 3) as a network's input."""
+    """The picture (h, w, 3) as a network's input, turned where `how` says so."""
+    how = how.for_picture(image.shape[1], image.shape[0])
     fitted, scale, shift = letterbox(image, how.width, how.height, how.pad)
     return Letterboxed(fitted, scale, shift, image.shape[1], image.shape[0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgebnn.card import Card, read_card
+from edgebnn.card import Card, Preprocess, read_card
 from edgebnn.errors import InputError, ModelError
 from edgebnn.runtime.detections import Detections, decode
+from edgebnn.runtime.turned import turned
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -51,9 +53,13 @@ class Model:
             raise InputError(f"expected num_threads of at least 1, got {num_threads!r}")
         name, self._content = read_model(path)
         self.card: Card | None = read_card(self._content)
-        self._interpreter = _load(name, self._content, num_threads, delegate_options)
-        self.inputs, self.outputs = _ports(self._interpreter)
-        self._detector = _Detector(self) if self.card is not None and self.card.task == "detect" else None
+        self._graph = _Graph(name, self._content, num_threads, delegate_options)
+        self.inputs, self.outputs = self._graph.inputs, self._graph.outputs
+        self._detector = None
+        if self.card is not None and self.card.task == "detect":
+            self._detector = _Detector(
+                self.card, self._graph, lambda: _Graph(name, turned(self._content), num_threads, delegate_options)
+            )
         self._turn = threading.Lock()
         self.latency_ms = math.nan
         """Wall-clock time of the last inference; nan before the first."""
@@ -73,79 +79,110 @@ class Model:
                 raise InputError(f"expected {port} for input {port.name!r}, got {got}")
         with self._turn:
             for array, port in zip(arrays, self.inputs, strict=True):
-                self._interpreter.set_tensor(port.tensor, np.ascontiguousarray(array))
-            return self._invoke()
+                self._graph.interpreter.set_tensor(port.tensor, np.ascontiguousarray(array))
+            outputs = self._graph.invoke()
+            self.latency_ms = self._graph.latency_ms
+            return outputs
 
     def detect(self, rgb_frame: npt.NDArray[np.uint8], *, min_score: float | None = None) -> Detections:
         """What is in a picture (H, W, 3), for models whose card says task "detect"; boxes in frame pixels.
 
-        `min_score`, 0..1 exclusive, defaults to the card's.
+        `min_score`, 0..1 exclusive, defaults to the card's. Where the card says that the input turns, the first picture
+        of the other orientation takes longer: the network is loaded once more, turned.
         """
         if self._detector is None:
             task = "no card" if self.card is None else f"a card of task {self.card.task!r}"
             raise ModelError(f"expected a model whose card says task 'detect', this one has {task}: use run()")
         with self._turn:
-            return self._detector(rgb_frame, min_score)
+            found = self._detector(rgb_frame, min_score)
+            self.latency_ms, self.stage_ms = self._detector.latency_ms, self._detector.stage_ms
+            return found
 
-    def _invoke(self) -> tuple[Tensor, ...]:
+
+class _Graph:
+    """A model in an interpreter."""
+
+    def __init__(self, name: str, content: bytes, num_threads: int, delegate_options: dict[str, Any]) -> None:
+        self.interpreter = _load(name, content, num_threads, delegate_options)
+        self.inputs, self.outputs = _ports(self.interpreter)
+        self.latency_ms = math.nan
+
+    def invoke(self) -> tuple[Tensor, ...]:
         started = time.perf_counter_ns()
         try:
-            self._interpreter.invoke()
+            self.interpreter.invoke()
         except RuntimeError as error:
             raise ModelError(f"the model failed on this input: {_sentence(error)}") from error
         self.latency_ms = (time.perf_counter_ns() - started) / 1e6
-        return tuple(self._interpreter.get_tensor(port.tensor) for port in self.outputs)
+        return tuple(self.interpreter.get_tensor(port.tensor) for port in self.outputs)
 
 
 class _Detector:
     """The stages of a detector: frame -> input tensor -> output maps -> boxes in frame pixels."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, card: Card, graph: _Graph, turn: Callable[[], _Graph]) -> None:
         from edgebnn.runtime.preprocess import input_table
 
-        card = model.card
-        assert card is not None and card.preprocess is not None and card.decode is not None
-        self._model, self._frame, self._decode = model, card.preprocess, card.decode
-        self._outputs = {port.name: port for port in model.outputs}
-        expected = (1, self._frame.height, self._frame.width, 3)
-        if len(model.inputs) != 1 or model.inputs[0].shape != expected:
-            raise ModelError(
-                f"the card says one input {expected}, the model has {_list(model.inputs)}: convert it again"
-            )
-        port = model.inputs[0]
+        assert card.preprocess is not None and card.decode is not None
+        self._frame, self._decode, self._turn = card.preprocess, card.decode, turn
+        self._graphs = {self._frame: graph}
+        self._check(graph, self._frame)
+        port = graph.inputs[0]
         if port.dtype not in (np.float32, np.int8, np.uint8) or (port.dtype != np.float32 and port.scale == 0):
             raise ModelError(f"expected an input of float32, or int8 or uint8 with a scale, the model has {port}")
-        for level in self._decode.levels:
-            shape = (1, -(-self._frame.height // level.stride), -(-self._frame.width // level.stride), 5)
-            got = self._outputs.get(level.output)
-            if got is None or got.shape != shape:
-                have = _list(model.outputs)
-                raise ModelError(
-                    f"the card says an output {level.output!r} of {shape}, the model has {have}: convert again"
-                )
         self._table = input_table(
             port.dtype, self._frame.mean, self._frame.std, scale=port.scale or 1, zero_point=port.zero_point
         )
-        self._input = model._interpreter.tensor(port.tensor)
+        self.latency_ms = math.nan
+        self.stage_ms: dict[str, float] = {}
 
-    def __call__(self, frame: npt.NDArray[np.uint8], min_score: float | None) -> Detections:
-        from edgebnn.runtime.preprocess import apply_table, letterbox, to_frame
+    def _check(self, graph: _Graph, frame: Preprocess) -> None:
+        expected = (1, frame.height, frame.width, 3)
+        if len(graph.inputs) != 1 or graph.inputs[0].shape != expected:
+            raise ModelError(
+                f"the card says one input {expected}, the model has {_list(graph.inputs)}: convert it again"
+            )
+        outputs = {port.name: port for port in graph.outputs}
+        for level in self._decode.levels:
+            shape = (1, -(-frame.height // level.stride), -(-frame.width // level.stride), 5)
+            got = outputs.get(level.output)
+            if got is None or got.shape != shape:
+                have = _list(graph.outputs)
+                raise ModelError(
+                    f"the card says an output {level.output!r} of {shape}, the model has {have}: convert again"
+                )
+
+    def _graph_for(self, frame: Preprocess) -> _Graph:
+        """The graph that takes `frame`, made when it is first wanted."""
+        if frame not in self._graphs:
+            graph = self._turn()
+            self._check(graph, frame)
+            self._graphs[frame] = graph
+        return self._graphs[frame]
+
+    def __call__(self, picture: npt.NDArray[np.uint8], min_score: float | None) -> Detections:
+        from edgebnn.runtime.preprocess import apply_table, check_frame, letterbox, to_frame
 
         threshold = self._decode.min_score if min_score is None else check_score(min_score)
+        check_frame(picture)
+        height, width = picture.shape[:2]
+        frame = self._frame.for_picture(width, height)
+        graph = self._graph_for(frame)
         clock = [time.process_time_ns()]
-        image, scale, shift = letterbox(frame, self._frame.width, self._frame.height, self._frame.pad)
+        image, scale, shift = letterbox(picture, frame.width, frame.height, frame.pad)
         # Into the interpreter's own memory. No view of it is kept: the interpreter may move it.
-        apply_table(image, self._table, self._input()[0])
+        apply_table(image, self._table, graph.interpreter.tensor(graph.inputs[0].tensor)()[0])
         clock.append(time.process_time_ns())
-        values = self._model._invoke()
+        values = graph.invoke()
         clock.append(time.process_time_ns())
-        maps = {port.name: _real(value, port) for port, value in zip(self._model.outputs, values, strict=True)}
+        maps = {port.name: _real(value, port) for port, value in zip(graph.outputs, values, strict=True)}
         boxes, scores = decode(maps, self._decode, min_score=threshold)
-        boxes, kept = to_frame(boxes, scale, shift, width=frame.shape[1], height=frame.shape[0])
+        boxes, kept = to_frame(boxes, scale, shift, width=width, height=height)
         found = Detections(boxes, scores[kept], np.zeros(len(kept), np.int64))
         clock.append(time.process_time_ns())
         stages = ("preprocess", "inference", "decode")
-        self._model.stage_ms = {name: (clock[i + 1] - clock[i]) / 1e6 for i, name in enumerate(stages)}
+        self.stage_ms = {name: (clock[i + 1] - clock[i]) / 1e6 for i, name in enumerate(stages)}
+        self.latency_ms = graph.latency_ms
         return found
 
 

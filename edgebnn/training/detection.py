@@ -80,7 +80,11 @@ class Detection:
         limits = (recipe.targets.s8, recipe.targets.s16, recipe.targets.s32)
         self.ranges = [Range(stride, *limit) for stride, limit in zip(STRIDES, limits, strict=True)]
         self._compiled = {side: self._compile_step(network, side) for side, network in learning.items()}
-        self._infer = tf.function(lambda images: self.still(images, training=False))
+        turned = {"width": recipe.export.height, "height": recipe.export.width, "like": self.still}
+        self._stills = {(size["height"], size["width"]): self.still}
+        if recipe.export.turns:
+            self._stills[size["width"], size["height"]] = build(recipe.model, **turned)
+        self._infer = tf.function(lambda images: self._stills[tuple(images.shape[1:3])](images, training=False))
         self._prepared: list[Prepared] | None = None
         self.steps = recipe.schedule.steps
         self.average_steps = recipe.optimizer.average_steps
@@ -138,15 +142,17 @@ class Detection:
         return how
 
     def rate(self, step: int) -> float:
-        """Linear warm-up, constant until the decay, then a cosine that ends with the last step."""
+        """Linear warm-up, constant until the decay, then a cosine that ends with the last step; one a restart."""
         how, plan = self.recipe.optimizer, self.recipe.schedule
+        ends = [*(restart.epoch * plan.steps for restart in how.restarts), plan.epochs * plan.steps]
+        decay = None if how.decay_epochs is None else how.decay_epochs * plan.steps
+        begin, rate, warmup = 0, how.rate, how.warmup_steps
+        for restart, end in zip(how.restarts, ends, strict=False):
+            if step >= end:
+                begin, rate, warmup, decay = end, restart.rate, 0, None
+        total = next((end for end in ends if step < end), ends[-1]) - begin
         return cosine(
-            step,
-            total=plan.epochs * plan.steps,
-            rate=how.rate,
-            final_rate=how.final_rate,
-            warmup_steps=how.warmup_steps,
-            decay_steps=None if how.decay_epochs is None else how.decay_epochs * plan.steps,
+            step - begin, total=total, rate=rate, final_rate=how.final_rate, warmup_steps=warmup, decay_steps=decay
         )
 
     def step(self, number: int, batch: tuple[Any, ...]) -> Any:
@@ -173,7 +179,7 @@ class Detection:
 
     def probe(self) -> npt.NDArray[np.float32]:
         """The first training pictures at the export size."""
-        how = preprocess_of(self.recipe)
+        how = preprocess_of(self.recipe).model_copy(update={"turns": False})
         pictures = (self.train.image(index) for index in range(min(PROBE_PICTURES, len(self.train))))
         images = np.stack([prepare(picture, how).image for picture in pictures])
         probe: npt.NDArray[np.float32] = (images - np.float32(how.mean)) / np.float32(how.std)

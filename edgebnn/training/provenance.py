@@ -17,7 +17,7 @@ PACKAGES = ("tensorflow", "tf-keras", "larq", "numpy")
 def preprocess_of(recipe: DetectionRecipe) -> Preprocess:
     """How a frame becomes the network's input."""
     how = recipe.export
-    return Preprocess(width=how.width, height=how.height, pad=how.pad, mean=MEAN, std=STD)
+    return Preprocess(width=how.width, height=how.height, pad=how.pad, mean=MEAN, std=STD, turns=how.turns)
 
 
 def decode_of(recipe: DetectionRecipe, *, min_score: float = 0.5) -> Decode:

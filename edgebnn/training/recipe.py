@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -59,15 +60,30 @@ class Loss(Strict):
     floor: Annotated[float, Field(ge=0, le=1, description="least score target of a positive cell")] = 0.3
 
 
+class Restart(Strict):
+    """From `epoch` on, a cosine from `rate` anew (Loshchilov & Hutter 2017)."""
+
+    epoch: Annotated[int, Field(ge=1)]
+    rate: Annotated[float, Field(gt=0)]
+
+
+def _one_by_one(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
+    if any(one.epoch >= other.epoch for one, other in pairwise(restarts)):
+        raise ValueError("expected restarts in the order of their epochs")
+    return restarts
+
+
 class Optimizer(Strict):
-    """Adam with a linear warm-up and a cosine to `final_rate` at the last step."""
+    """Adam with a linear warm-up and a cosine to `final_rate` at the last step, or at the next restart."""
 
     rate: Annotated[float, Field(gt=0)] = 1e-2
     final_rate: Annotated[float, Field(ge=0)] = 1e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 150
     decay_epochs: Annotated[
-        int | None, Field(ge=1, description="the cosine's length at the end of the run; all of it when absent")
+        int | None,
+        Field(ge=1, description="the cosine's length at the end, before a first restart; all of it when absent"),
     ] = None
+    restarts: Annotated[tuple[Restart, ...], pydantic.AfterValidator(_one_by_one)] = ()
     average_steps: AverageSteps = None
     bfloat16: Annotated[bool, Field(description="convolutions in bfloat16; weights and sums stay float32")] = False
     clipnorm: Annotated[float, Field(gt=0)] = 10.0
@@ -91,6 +107,9 @@ class Export(Strict):
 
     width: Side = 320
     height: Side = 320
+    turns: Annotated[
+        bool, Field(description="width and height change places for pictures of the other orientation")
+    ] = False
     pad: Annotated[int, Field(ge=0, le=255)] = 114
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.45
     least_px: Annotated[Literal[12, 24, 48], Field(description="least face of the AP50 that picks the best epoch")] = 24
@@ -128,7 +147,9 @@ class DetectionRecipe(Strict):
             update={
                 "name": f"{self.name}-float"[-80:],
                 "model": self.model.model_copy(update={"binary": False}),
-                "optimizer": self.optimizer.model_copy(update={"decay_epochs": self.teacher.decay_epochs}),
+                "optimizer": self.optimizer.model_copy(
+                    update={"decay_epochs": self.teacher.decay_epochs, "restarts": ()}
+                ),
                 "schedule": self.schedule.model_copy(update={"epochs": self.teacher.epochs}),
                 "teacher": None,
             }
@@ -137,9 +158,13 @@ class DetectionRecipe(Strict):
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of a run: all but its length, its averaging and its speed."""
         out = self.model_dump(mode="json")
-        del out["schedule"]["epochs"], out["optimizer"]["decay_epochs"], out["optimizer"]["average_steps"]
+        for speed in ("decay_epochs", "restarts", "average_steps"):
+            del out["optimizer"][speed]
+        del out["schedule"]["epochs"]
         del out["batches"]["workers"], out["batches"]["cache_mb"]
-        if self.teacher is None:  # as in runs from before there were teachers
+        if not self.export.turns:  # as in runs from before there were inputs that turn, or teachers
+            del out["export"]["turns"]
+        if self.teacher is None:
             del out["teacher"]
         else:  # its weights are told apart, as data are
             del out["teacher"]["epochs"], out["teacher"]["decay_epochs"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,13 @@ def validate(
 ) -> dict[str, float]:
     """AP50 at each least size, and the score with the best F1 at 24 px, with its recall and precision.
 
-    `network` maps float32 (batch, h, w, 3) to the outputs by name.
+    `network` maps float32 (batch, h, w, 3) to the outputs by name. Pictures of one shape come together, where the input
+    turns.
     """
     scored = []
-    for start in range(0, len(prepared), batch):
-        part = prepared[start : start + batch]
+    for part in _batches(prepared, batch):
         # A smaller last batch would have the network compiled again: fill it up.
-        images = np.zeros((batch, preprocess.height, preprocess.width, 3), np.float32)
+        images = np.zeros((batch, *part[0].picture.image.shape), np.float32)
         images[: len(part)] = [one.picture.image for one in part]
         outputs = network((images - np.float32(preprocess.mean)) / np.float32(preprocess.std))
         maps = {name: np.asarray(value) for name, value in outputs.items()}
@@ -58,3 +59,13 @@ def validate(
     metrics = {f"ap50_{least}": average_precision(judge(scored, least_px=least)) for least in LEAST_SIZES_PX}
     threshold, recall, precision = best_threshold(judge(scored, least_px=24))
     return metrics | {"best_score": threshold, "recall": recall, "precision": precision}
+
+
+def _batches(prepared: Sequence[Prepared], batch: int) -> Iterator[Sequence[Prepared]]:
+    for _, same in groupby(sorted(prepared, key=_shape), key=_shape):
+        pictures = list(same)
+        yield from (pictures[start : start + batch] for start in range(0, len(pictures), batch))
+
+
+def _shape(one: Prepared) -> tuple[int, ...]:
+    return one.picture.image.shape

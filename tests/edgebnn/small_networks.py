@@ -95,28 +95,30 @@ def doubler() -> bytes:
     return build(tensors, ops, inputs="xy", outputs="pq", signature={"b": "p", "a": "q"})
 
 
-def bare_detector(*, dtype: str = "float32", size: int = SIZE, channels: int = 5) -> bytes:
+def bare_detector(*, dtype: str = "float32", size: int = SIZE, height: int | None = None, channels: int = 5) -> bytes:
     """A detector of bright squares: logit 8 * mean over each cell, boxes of two cells a side around its centre.
 
-    The graph lists its maps largest stride first; the signature names them.
+    The picture is `size` wide and as high, or `height`. The graph lists its maps largest stride first; the signature
+    names them.
     """
-    tensors: dict[str, tuple[str, tuple[int, ...]]] = {"picture": (dtype, (1, size, size, 3))}
+    height = height or size
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {"picture": (dtype, (1, height, size, 3))}
     constants: dict[str, np.ndarray] = {}
     ops, picture, quantised = [], "picture", {}
     if dtype != "float32":
         quantised["picture"] = (1 / 127.5, 0)
-        tensors["real"] = ("float32", (1, size, size, 3))
+        tensors["real"] = ("float32", (1, height, size, 3))
         ops.append(Op(tfl.BuiltinOperator.DEQUANTIZE, ["picture"], ["real"], tfl.DequantizeOptionsT()))
         picture = "real"
     weights = np.zeros((channels, 1, 1, 3), np.float32)
     weights[0] = 8 / 3
     for name, stride in STRIDES.items():
-        cells = size // stride
+        cells = (height // stride, size // stride)
         tensors |= {
-            f"{name}/pool": ("float32", (1, cells, cells, 3)),
+            f"{name}/pool": ("float32", (1, *cells, 3)),
             f"{name}/weights": ("float32", weights.shape),
             f"{name}/bias": ("float32", (channels,)),
-            f"{name}/map": ("float32", (1, cells, cells, channels)),
+            f"{name}/map": ("float32", (1, *cells, channels)),
         }
         constants |= {f"{name}/weights": weights, f"{name}/bias": np.zeros(channels, np.float32)}
         valid = tfl.Padding.VALID

@@ -12,7 +12,7 @@ from edgebnn_convert.embed import embed_card
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from edgebnn.card import METADATA_NAME, NO_DIGEST, Card, find_metadata, parse_card, read_card
+from edgebnn.card import METADATA_NAME, NO_DIGEST, Card, Preprocess, find_metadata, parse_card, read_card
 from edgebnn.errors import ModelError
 from tests.edgebnn import small_networks
 
@@ -116,8 +116,8 @@ def test_reading_is_linear_in_the_file() -> None:
 
 
 def test_a_newer_card_says_so() -> None:
-    fields = card_fields() | {"version": 2, "something": "new"}
-    with pytest.raises(ModelError, match="version 2, this edgebnn reads up to 1: upgrade"):
+    fields = card_fields() | {"version": 3, "something": "new"}
+    with pytest.raises(ModelError, match="version 3, this edgebnn reads up to 2: upgrade"):
         parse_card(json.dumps(fields))
 
 
@@ -199,3 +199,22 @@ def test_any_json_is_refused_or_a_card(value: Any) -> None:
 def test_a_digest_that_stands_in_the_card_twice_is_refused() -> None:
     with pytest.raises(ModelError, match=r"exactly once|damaged"):
         read_card(embed_card(BARE, CARD.model_copy(update={"licence": NO_DIGEST})).replace(b"0" * 64, b"1" * 64))
+
+
+@pytest.mark.parametrize(
+    ("size", "picture", "turned"),
+    [
+        ((320, 256), (640, 480), False),
+        ((320, 256), (480, 640), True),
+        ((320, 256), (500, 500), False),
+        ((256, 320), (480, 640), False),
+        ((256, 320), (640, 480), True),
+        ((320, 320), (480, 640), False),
+    ],
+)
+def test_an_input_turns_with_the_picture(size: tuple[int, int], picture: tuple[int, int], turned: bool) -> None:
+    for turns in (True, False):
+        how = Preprocess(width=size[0], height=size[1], mean=3, turns=turns)
+        seen = how.for_picture(*picture)
+        assert (seen.width, seen.height) == (size[::-1] if turns and turned else size)
+        assert seen.mean == 3 and seen.for_picture(*picture) == seen

@@ -59,6 +59,7 @@ def test_each_size_has_its_card(tmp_path: Path, data: Path) -> None:
         made = Model(tmp_path / "out" / f"{name}.tflite")
         assert made.card is not None and made.card.name == name
         assert made.inputs[0].shape == (1, 64, width, 3)
+        assert made.card.preprocess.turns == (width != 64)
         assert {"val_ap50_12", "val_recall_24", "test_ap50_24_wider"} <= made.card.metrics.keys()
 
 

@@ -16,16 +16,17 @@ def write_face(maps: dict[str, np.ndarray], stride: int, corners: tuple[float, .
     maps[f"s{stride}"][row, column] = [logit, *np.log(np.array([x - x1, y - y1, x2 - x, y2 - y]) / stride / 1.5)]
 
 
-def empty_maps() -> dict[str, np.ndarray]:
-    return {f"s{s}": np.full((96 // s, 64 // s, 5), -9, np.float32) for s in (8, 16)}
+def empty_maps(width: int = 64, height: int = 96) -> dict[str, np.ndarray]:
+    return {f"s{s}": np.full((height // s, width // s, 5), -9, np.float32) for s in (8, 16)}
 
 
+@pytest.mark.parametrize("turns", [False, True])
 @pytest.mark.parametrize(("width", "height"), [(64, 96), (128, 96), (40, 96), (200, 300), (120, 100)])
-def test_boxes_come_back_in_picture_pixels(width: int, height: int) -> None:
-    picture = prepare(np.zeros((height, width, 3), np.uint8), FRAME)
-    assert picture.image.shape == (96, 64, 3)
+def test_boxes_come_back_in_picture_pixels(width: int, height: int, turns: bool) -> None:
+    picture = prepare(np.zeros((height, width, 3), np.uint8), FRAME.model_copy(update={"turns": turns}))
+    assert picture.image.shape == ((64, 96, 3) if turns and width > height else (96, 64, 3))
     truth = np.array([[0.2, 0.3, 0.5, 0.4], [0.6, 0.05, 0.3, 0.3]]) * [width, height, width, height]
-    maps = empty_maps()
+    maps = empty_maps(picture.image.shape[1], picture.image.shape[0])
     for (x, y, w, h), stride, logit in zip(truth.tolist(), (16, 8), (1.0, 3.0), strict=True):
         corners = np.array([x, y, x + w, y + h]) * picture.scale + np.tile(picture.shift, 2)
         write_face(maps, stride, tuple(corners.tolist()), logit)

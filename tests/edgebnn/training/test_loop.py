@@ -40,6 +40,23 @@ def test_learning_rate_stays_until_its_decay() -> None:
     assert (np.diff(rates[40:]) < 0).all()
 
 
+def test_learning_rate_restarts() -> None:
+    optimizer = {"rate": 0.01, "final_rate": 1e-4, "warmup_steps": 5, "decay_epochs": 2}
+    plan = {"epochs": 10, "steps": 10}
+    restarts = [{"epoch": 4, "rate": 0.006}, {"epoch": 7, "rate": 0.002}]
+
+    def rates(epochs: int, **more: object) -> list[float]:
+        how = recipe(optimizer=optimizer | more, schedule=plan | {"epochs": epochs})
+        return [Detection.rate(SimpleNamespace(recipe=how), step) for step in range(10 * epochs)]
+
+    got = rates(10, restarts=restarts)
+    np.testing.assert_array_equal(got[:40], rates(4), "up to the first restart as a run that ends there")
+    for begin, end, rate in ((40, 70, 0.006), (70, 100, 0.002)):
+        share = np.arange(end - begin) / (end - begin)
+        np.testing.assert_allclose(got[begin:end], 1e-4 + (rate - 1e-4) * (1 + np.cos(np.pi * share)) / 2)
+    np.testing.assert_array_equal(rates(4, restarts=restarts), got[:40], "what lies behind the end is not reached")
+
+
 @pytest.mark.parametrize("every", [0, 1, 3])
 def test_crops_are_counted(every: int) -> None:
     how = recipe(batches={"size": 5, "large_size": 2, "large_every": every})

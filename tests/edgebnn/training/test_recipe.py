@@ -43,6 +43,10 @@ def write(folder: Path, text: str) -> str:
         ('name = "a"\n[optimizer]\nrate = nan', ["mine.toml", "optimizer.rate", "nan"]),
         ("[schedule]\nepochs = 1", ["mine.toml", "name", "missing"]),
         ('task = ["classify"]\nname = "a"', ["mine.toml", "task", "'classify'"]),
+        (
+            'name = "a"\n[optimizer]\nrestarts = [{ epoch = 9, rate = 1e-3 }, { epoch = 9, rate = 1e-3 }]',
+            ["mine.toml", "optimizer.restarts", "in the order of their epochs"],
+        ),
         ('name = "a"\n[schedule]\nseed = 4294967296', ["mine.toml", "schedule.seed", "4294967296"]),
         ('name = "a"\n[teacher]\nepochs = 0', ["mine.toml", "teacher.epochs", "0"]),
         ('name = "a"\n[teacher]\nepochs = 1\n[model]\nbinary = false', ["mine.toml", "float twin", "leave one out"]),
@@ -86,6 +90,15 @@ def test_the_teacher_is_the_float_twin_with_a_length_of_its_own(tmp_path: Path) 
     ours, theirs = taught.identity(), twin.identity()
     assert {key for key in ours if ours[key] != theirs.get(key)} == {"name", "model", "teacher"}
     assert "teacher" not in theirs, "runs from before there were teachers can go on"
+
+
+def test_what_a_run_may_change_when_it_goes_on(tmp_path: Path) -> None:
+    plain = read_recipe(write(tmp_path, 'name = "a"')).identity()
+    optimizer = "[optimizer]\ndecay_epochs = 3\nrestarts = [{ epoch = 9, rate = 1e-3 }]"
+    longer = read_recipe(write(tmp_path, f'name = "a"\n{optimizer}\n[schedule]\nepochs = 12'))
+    assert longer.identity() == plain
+    turning = read_recipe(write(tmp_path, 'name = "a"\n[export]\nturns = true')).identity()
+    assert turning["export"].pop("turns") is True and turning == plain, "runs from before inputs turned can go on"
 
 
 def test_a_teacher_of_another_length_is_told_by_its_weights_alone(tmp_path: Path) -> None:

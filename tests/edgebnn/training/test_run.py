@@ -152,6 +152,23 @@ def test_resuming_with_other_data_is_refused(data: Path, whole: Path, tmp_path: 
         train(TINY, data=[tmp_path], out=whole, resume=True, init_from=None, smoke=False)
 
 
+def test_an_input_that_turns(data: Path, whole: Path, tmp_path: Path) -> None:
+    """Learns as another does, and is validated in both orientations."""
+    turning = tmp_path / "turning.toml"
+    turning.write_text(Path(TINY).read_text().replace("height = 96", "height = 64\nturns = true"))
+    for name in ("6.png", "7.png"):  # the validation pictures
+        assert cv2.imread(str(data / name)).shape[:2] == (120, 160)
+    mixed = tmp_path / "mixed"
+    shutil.copytree(data, mixed)
+    upright = cv2.rotate(cv2.imread(str(data / "7.png")), cv2.ROTATE_90_CLOCKWISE)
+    cv2.imwrite(str(mixed / "7.png"), upright)
+    train(str(turning), data=[mixed], out=tmp_path / "run", resume=False, init_from=None, smoke=False)
+    card = parse_card((tmp_path / "run" / "card.json").read_bytes())
+    assert (card.preprocess.width, card.preprocess.height, card.preprocess.turns) == (96, 64, True)
+    for one, other in zip(*(load_state(run / "last.npz").weights for run in (tmp_path / "run", whole)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_init_from_takes_the_weights(data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgebnn.training.loop import Loop
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,17 +11,21 @@ from tests.edgebnn.data.test_crops import make
 from tests.edgebnn.evaluation.test_detector import HOW, empty_maps, write_face
 
 FRAME = Preprocess(width=64, height=96, mean=100, std=50)
+TURNS = FRAME.model_copy(update={"turns": True})
 FACES = [[[20, 30, 60, 50]], [], [[100, 100, 40, 30]]]
 
 
+@pytest.mark.parametrize("turns", [False, True])
 @pytest.mark.parametrize("batch", [1, 2, 8])
-def test_a_network_that_knows_has_ap_1(tmp_path: Path, batch: int) -> None:
+def test_a_network_that_knows_has_ap_1(tmp_path: Path, batch: int, turns: bool) -> None:
     labelled = [make(tmp_path, faces, name=f"{i}") for i, faces in enumerate(FACES)]
-    prepared = prepare_all(Pictures(labelled, cache_mb=10), FRAME)
+    upright = make(tmp_path, [], name="upright")
+    cv2.imwrite(str(upright.file), np.full((200, 160, 3), 70, np.uint8))
+    prepared = prepare_all(Pictures([upright, *labelled], cache_mb=10), TURNS if turns else FRAME)
     seen = []
 
     def network(images: np.ndarray) -> dict[str, np.ndarray]:
-        maps = [empty_maps() for _ in images]
+        maps = [empty_maps(images.shape[2], images.shape[1]) for _ in images]
         for one, image in zip(maps, images, strict=True):
             match = [p for p in prepared if np.array_equal(np.rint(image * 50 + 100).astype(np.uint8), p.picture.image)]
             if not match:  # what fills up the last batch
@@ -33,7 +38,9 @@ def test_a_network_that_knows_has_ap_1(tmp_path: Path, batch: int) -> None:
         return {name: np.stack([one[name] for one in maps]) for name in maps[0]}
 
     metrics = validate(network, prepared, FRAME, HOW, batch=batch)
-    assert len(seen) == 3
+    assert len(seen) == 4
+    shapes = [one.picture.image.shape for one in prepared]
+    assert shapes == [(96, 64, 3)] + 3 * [(64, 96, 3) if turns else (96, 64, 3)]
     assert (metrics["ap50_12"], metrics["ap50_24"], metrics["ap50_48"]) == pytest.approx((1, 1, 1))
     assert metrics["best_score"] == pytest.approx(1 / (1 + np.exp(-2)))
     assert (metrics["recall"], metrics["precision"]) == (1, 1)
