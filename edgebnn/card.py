@@ -18,7 +18,7 @@ from edgebnn.errors import ModelError
 
 METADATA_NAME = b"edgebnn.card"
 VERSION = 2
-"""2: inputs that turn"""
+"""1, and 2 of cards whose input turns: older programs read what they understand"""
 NO_DIGEST = "0" * 64
 _DIGEST_KEY = b'"file_sha256":"'
 
@@ -40,6 +40,14 @@ class Preprocess(_Strict):
     mean: float = 127.5
     std: Annotated[float, Field(gt=0)] = 127.5
     turns: bool = False
+
+    @pydantic.model_serializer(mode="wrap")
+    def _as_ever(self, write: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what a card of version 1 has not."""
+        fields: dict[str, Any] = write(self)
+        if not self.turns:
+            del fields["turns"]
+        return fields
 
     def for_picture(self, width: int, height: int) -> Preprocess:
         """How a picture of (width, height) is seen: this, or this turned."""
@@ -94,7 +102,7 @@ class Training(_Strict):
 class Card(_Strict):
     """See the module's docstring."""
 
-    version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
+    version: Annotated[int, Field(strict=True, ge=1, le=VERSION)] = 1
     name: Annotated[str, Field(min_length=1, max_length=80)]
     task: Literal["detect", "sleep", "tensors"]
     classes: tuple[str, ...] = ()
@@ -110,9 +118,15 @@ class Card(_Strict):
     def _tasks_say_how(self) -> Card:
         if self.task == "detect" and (self.preprocess is None or self.decode is None or not self.classes):
             raise ValueError("a card of task 'detect' needs classes, preprocess and decode")
+        if self.preprocess is not None and self.preprocess.turns and self.task != "detect":
+            raise ValueError("an input that turns is a detector's")
         if (self.task == "sleep") != (self.sleep is not None):
             raise ValueError("a card of task 'sleep', and no other, needs sleep")
         return self
+
+    @pydantic.field_serializer("version")
+    def _version(self, version: int) -> int:
+        return 2 if self.preprocess is not None and self.preprocess.turns else version
 
 
 def parse_card(text: bytes | str) -> Card:

@@ -1,6 +1,6 @@
 """Make packaged face detectors of a checkpoint: the same weights at each input size given, each with its threshold.
 
-    python scripts/face_models.py runs/face/best.keras face=320x256 face-large=416x416 --data faces --out DIR
+    python scripts/face_models.py runs/face/best.keras face=384x256 face-large=416x416 --data faces --out DIR
 
 A larger input shows smaller faces and costs more time; one that is no square turns with the picture. The threshold is
 that of the best F1 on the validation pictures of --data, faces of 24 px and more. The card states AP50 there and, by
@@ -76,7 +76,7 @@ def make(checkpoint: Path, sizes: dict[str, Size], data: Path, out: Path) -> Non
 
 
 def name_and_size(text: str) -> tuple[str, Size]:
-    """`face=320x320` taken apart."""
+    """`face=384x256` taken apart."""
     found = re.fullmatch(r"([a-z0-9-]+)=([1-9]\d{1,3})x([1-9]\d{1,3})", text)
     if found is None or int(found[2]) % 32 or int(found[3]) % 32:
         raise argparse.ArgumentTypeError(f"expected NAME=WIDTHxHEIGHT, both multiples of 32, got {text!r}")
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with a sentence on stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.keras with its card.json beside it")
-    parser.add_argument("models", nargs="+", type=name_and_size, metavar="NAME=SIZE", help="e.g. face=320x256")
+    parser.add_argument("models", nargs="+", type=name_and_size, metavar="NAME=SIZE", help="e.g. face=384x256")
     parser.add_argument("--data", type=Path, required=True, help="a folder with annotations.jsonl, splits val and test")
     parser.add_argument("--out", type=Path, required=True, help="folder for the .tflite files")
     how = parser.parse_args(arguments)

@@ -13,7 +13,6 @@ from edgebnn.card import Card, parse_card
 from edgebnn.errors import ModelError
 from edgebnn.inspection.graph import Network, parse
 from edgebnn.inspection.lint import Finding, lint
-from edgebnn.runtime.turned import turned
 from edgebnn_convert.checkpoint import Checkpoint, checkpoint_sha256, first_line, load_checkpoint
 from edgebnn_convert.embed import embed_card
 from edgebnn_convert.keras_lint import lint_keras
@@ -56,8 +55,6 @@ def convert(
     content = compile_model(loaded)
     _check_lint(lint_all(loaded, content, int8=calibrate is not None), allow)
     _check_result(parse(content), stated)
-    if stated.preprocess is not None and stated.preprocess.turns:
-        turned(content)  # refuses a network that cannot
     stated = stated.model_copy(
         update={
             "training": stated.training.model_copy(

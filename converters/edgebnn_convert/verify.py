@@ -8,6 +8,7 @@ from edgebnn.card import Card, read_card
 from edgebnn.errors import MissingExtraError, ParityError
 from edgebnn.inspection.graph import Network, parse
 from edgebnn.runtime.model import read_model
+from edgebnn.runtime.turned import turned
 from edgebnn_convert.checkpoint import Checkpoint, load_checkpoint
 from edgebnn_convert.interpreters import Engine, Lce, Stock, lce_limit
 from edgebnn_convert.keras_parity import check_checkpoint
@@ -32,7 +33,7 @@ def verify(model: Path, *, checkpoint: Path | None, calibrate: Path | None = Non
 
 
 def compare_all(name: str, content: bytes, card: Card | None, checkpoint: Checkpoint | None) -> None:
-    """`verify` on a model in memory."""
+    """`verify` on a model in memory; what turns with the picture is compared in both orientations."""
     network = parse(content)
     samples = draw_samples(network, card.preprocess if card is not None else None)
     print(f"{name}: {len(samples)} inputs ({', '.join(sample.name for sample in samples)})")
@@ -52,6 +53,10 @@ def compare_all(name: str, content: bytes, card: Card | None, checkpoint: Checkp
         print("NOT EQUAL")
         raise
     print("equal")
+    if card is not None and card.preprocess is not None and card.preprocess.turns:
+        frame = card.preprocess
+        other_way = frame.model_copy(update={"width": frame.height, "height": frame.width, "turns": False})
+        compare_all(f"{name} turned", turned(content), card.model_copy(update={"preprocess": other_way}), None)
 
 
 def _reference(network: Network, *, needs_lce: bool) -> Engine:

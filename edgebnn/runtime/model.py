@@ -53,13 +53,15 @@ class Model:
             raise InputError(f"expected num_threads of at least 1, got {num_threads!r}")
         name, self._content = read_model(path)
         self.card: Card | None = read_card(self._content)
-        self._graph = _Graph(name, self._content, num_threads, delegate_options)
+        self._graph = _Graph(_load(name, self._content, num_threads, delegate_options))
         self.inputs, self.outputs = self._graph.inputs, self._graph.outputs
         self._detector = None
         if self.card is not None and self.card.task == "detect":
-            self._detector = _Detector(
-                self.card, self._graph, lambda: _Graph(name, turned(self._content), num_threads, delegate_options)
-            )
+
+            def load_turned() -> _Graph:
+                return _Graph(_load(f"{name}, turned,", turned(self._content), num_threads, delegate_options))
+
+            self._detector = _Detector(self.card, self._graph, load_turned)
         self._turn = threading.Lock()
         self.latency_ms = math.nan
         """Wall-clock time of the last inference; nan before the first."""
@@ -80,52 +82,50 @@ class Model:
         with self._turn:
             for array, port in zip(arrays, self.inputs, strict=True):
                 self._graph.interpreter.set_tensor(port.tensor, np.ascontiguousarray(array))
-            outputs = self._graph.invoke()
-            self.latency_ms = self._graph.latency_ms
+            outputs, self.latency_ms = self._graph.invoke()
             return outputs
 
     def detect(self, rgb_frame: npt.NDArray[np.uint8], *, min_score: float | None = None) -> Detections:
         """What is in a picture (H, W, 3), for models whose card says task "detect"; boxes in frame pixels.
 
         `min_score`, 0..1 exclusive, defaults to the card's. Where the card says that the input turns, the first picture
-        of the other orientation takes longer: the network is loaded once more, turned.
+        of the other orientation takes longer: the network is loaded once more, turned, and stays in memory so.
         """
         if self._detector is None:
             task = "no card" if self.card is None else f"a card of task {self.card.task!r}"
             raise ModelError(f"expected a model whose card says task 'detect', this one has {task}: use run()")
         with self._turn:
-            found = self._detector(rgb_frame, min_score)
-            self.latency_ms, self.stage_ms = self._detector.latency_ms, self._detector.stage_ms
+            found, self.latency_ms, self.stage_ms = self._detector(rgb_frame, min_score)
             return found
 
 
 class _Graph:
-    """A model in an interpreter."""
+    """An interpreter and the names of what goes in and comes out."""
 
-    def __init__(self, name: str, content: bytes, num_threads: int, delegate_options: dict[str, Any]) -> None:
-        self.interpreter = _load(name, content, num_threads, delegate_options)
-        self.inputs, self.outputs = _ports(self.interpreter)
-        self.latency_ms = math.nan
+    def __init__(self, interpreter: Any) -> None:
+        self.interpreter = interpreter
+        self.inputs, self.outputs = _ports(interpreter)
 
-    def invoke(self) -> tuple[Tensor, ...]:
+    def invoke(self) -> tuple[tuple[Tensor, ...], float]:
+        """The outputs, and the wall-clock time in milliseconds."""
         started = time.perf_counter_ns()
         try:
             self.interpreter.invoke()
         except RuntimeError as error:
             raise ModelError(f"the model failed on this input: {_sentence(error)}") from error
-        self.latency_ms = (time.perf_counter_ns() - started) / 1e6
-        return tuple(self.interpreter.get_tensor(port.tensor) for port in self.outputs)
+        elapsed_ms = (time.perf_counter_ns() - started) / 1e6
+        return tuple(self.interpreter.get_tensor(port.tensor) for port in self.outputs), elapsed_ms
 
 
 class _Detector:
     """The stages of a detector: frame -> input tensor -> output maps -> boxes in frame pixels."""
 
-    def __init__(self, card: Card, graph: _Graph, turn: Callable[[], _Graph]) -> None:
+    def __init__(self, card: Card, graph: _Graph, load_turned: Callable[[], _Graph]) -> None:
         from edgebnn.runtime.preprocess import input_table
 
         assert card.preprocess is not None and card.decode is not None
-        self._frame, self._decode, self._turn = card.preprocess, card.decode, turn
-        self._graphs = {self._frame: graph}
+        self._frame, self._decode, self._load_turned = card.preprocess, card.decode, load_turned
+        self._graphs: dict[Preprocess, _Graph | ModelError] = {self._frame: graph}
         self._check(graph, self._frame)
         port = graph.inputs[0]
         if port.dtype not in (np.float32, np.int8, np.uint8) or (port.dtype != np.float32 and port.scale == 0):
@@ -133,8 +133,6 @@ class _Detector:
         self._table = input_table(
             port.dtype, self._frame.mean, self._frame.std, scale=port.scale or 1, zero_point=port.zero_point
         )
-        self.latency_ms = math.nan
-        self.stage_ms: dict[str, float] = {}
 
     def _check(self, graph: _Graph, frame: Preprocess) -> None:
         expected = (1, frame.height, frame.width, 3)
@@ -153,14 +151,26 @@ class _Detector:
                 )
 
     def _graph_for(self, frame: Preprocess) -> _Graph:
-        """The graph that takes `frame`, made when it is first wanted."""
+        """The graph that takes `frame`, made when it is first wanted; a failure is not tried again."""
         if frame not in self._graphs:
-            graph = self._turn()
-            self._check(graph, frame)
-            self._graphs[frame] = graph
-        return self._graphs[frame]
+            try:
+                graph = self._load_turned()
+                self._check(graph, frame)
+                self._graphs[frame] = graph
+            except ModelError as error:
+                self._graphs[frame] = ModelError(
+                    "the model cannot turn to a picture of this orientation, as its card says it does: convert it "
+                    f"again, without turns if need be ({error})"
+                )
+        graph_or_error = self._graphs[frame]
+        if isinstance(graph_or_error, ModelError):
+            raise graph_or_error.with_traceback(None)  # else it grows with every picture
+        return graph_or_error
 
-    def __call__(self, picture: npt.NDArray[np.uint8], min_score: float | None) -> Detections:
+    def __call__(
+        self, picture: npt.NDArray[np.uint8], min_score: float | None
+    ) -> tuple[Detections, float, dict[str, float]]:
+        """What is found, the inference's wall-clock time, and the CPU time of each stage, in milliseconds."""
         from edgebnn.runtime.preprocess import apply_table, check_frame, letterbox, to_frame
 
         threshold = self._decode.min_score if min_score is None else check_score(min_score)
@@ -173,7 +183,7 @@ class _Detector:
         # Into the interpreter's own memory. No view of it is kept: the interpreter may move it.
         apply_table(image, self._table, graph.interpreter.tensor(graph.inputs[0].tensor)()[0])
         clock.append(time.process_time_ns())
-        values = graph.invoke()
+        values, latency_ms = graph.invoke()
         clock.append(time.process_time_ns())
         maps = {port.name: _real(value, port) for port, value in zip(graph.outputs, values, strict=True)}
         boxes, scores = decode(maps, self._decode, min_score=threshold)
@@ -181,9 +191,7 @@ class _Detector:
         found = Detections(boxes, scores[kept], np.zeros(len(kept), np.int64))
         clock.append(time.process_time_ns())
         stages = ("preprocess", "inference", "decode")
-        self.stage_ms = {name: (clock[i + 1] - clock[i]) / 1e6 for i, name in enumerate(stages)}
-        self.latency_ms = graph.latency_ms
-        return found
+        return found, latency_ms, {name: (clock[i + 1] - clock[i]) / 1e6 for i, name in enumerate(stages)}
 
 
 def check_score(score: float) -> float:

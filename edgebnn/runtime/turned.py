@@ -8,31 +8,20 @@ from edgebnn.errors import ModelError
 
 # A filter looks at a tall map as at a wide one, and these take the shapes of their maps from their inputs.
 _RESIZES = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
-_LOCAL = (
-    *(
-        "ADD",
-        "AVERAGE_POOL_2D",
-        "CONCATENATION",
-        "CONV_2D",
-        "DEPTHWISE_CONV_2D",
-        "DEQUANTIZE",
-        "HARD_SWISH",
-        "LOGISTIC",
-    ),
-    *(
-        "MAX_POOL_2D",
-        "MUL",
-        "PRELU",
-        "QUANTIZE",
-        "RELU",
-        "RELU6",
-        "SUB",
-        "LceBconv2d",
-        "LceBMaxPool2d",
-        "LceDequantize",
-    ),
-    "LceQuantize",
+_ARITHMETIC = (
+    "ADD",
+    "CONCATENATION",
+    "DEQUANTIZE",
+    "HARD_SWISH",
+    "LOGISTIC",
+    "MUL",
+    "PRELU",
+    "QUANTIZE",
+    "RELU",
+    "RELU6",
 )
+_WINDOWS = ("AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
+_BINARY = ("LceBconv2d", "LceBMaxPool2d", "LceDequantize", "LceQuantize")
 
 
 def turned(model: bytes) -> bytes:
@@ -64,9 +53,9 @@ def turned(model: bytes) -> bytes:
             if size.DataLength():
                 exchange(size.DataAsNumpy().view("<i4"), 0)
                 continue
-        if name not in _LOCAL:
+        if name not in (*_ARITHMETIC, *_WINDOWS, *_BINARY):
             raise ModelError(
-                f"the card says that the input turns with the picture, and {name} cannot: leave out preprocess.turns"
+                f"the card says that the input turns with the picture, {name} cannot: leave out preprocess.turns"
             )
     for index in range(graph.TensorsLength()):
         tensor = graph.Tensors(index)

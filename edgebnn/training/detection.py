@@ -144,7 +144,7 @@ class Detection:
     def rate(self, step: int) -> float:
         """Linear warm-up, constant until the decay, then a cosine that ends with the last step; one a restart."""
         how, plan = self.recipe.optimizer, self.recipe.schedule
-        ends = [*(restart.epoch * plan.steps for restart in how.restarts), plan.epochs * plan.steps]
+        ends = [min(epoch, plan.epochs) * plan.steps for epoch in (*(one.epoch for one in how.restarts), plan.epochs)]
         decay = None if how.decay_epochs is None else how.decay_epochs * plan.steps
         begin, rate, warmup = 0, how.rate, how.warmup_steps
         for restart, end in zip(how.restarts, ends, strict=False):

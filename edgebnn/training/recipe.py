@@ -158,8 +158,8 @@ class DetectionRecipe(Strict):
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of a run: all but its length, its averaging and its speed."""
         out = self.model_dump(mode="json")
-        for speed in ("decay_epochs", "restarts", "average_steps"):
-            del out["optimizer"][speed]
+        for free in ("decay_epochs", "restarts", "average_steps"):
+            del out["optimizer"][free]
         del out["schedule"]["epochs"]
         del out["batches"]["workers"], out["batches"]["cache_mb"]
         if not self.export.turns:  # as in runs from before there were inputs that turn, or teachers

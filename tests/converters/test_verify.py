@@ -76,5 +76,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 
 
 def test_the_photograph_is_among_the_inputs_of_a_picture_network(converted: Callable[[str], Path], capsys: Any) -> None:
-    verify(converted("chain"), checkpoint=None)
+    model = converted("chain")
+    capsys.readouterr()
+    verify(model, checkpoint=None)
     assert "photograph" in capsys.readouterr().out.splitlines()[0]

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 if importlib.util.find_spec("larq_compute_engine") is None:
@@ -20,7 +21,7 @@ from tests.converters.conftest import delegate  # noqa: F401  (a fixture)
 from tests.edgebnn.small_networks import detector_card
 from tests.scripts.test_bnn import script
 
-SIZES = {"face": (320, 320), "face-large": (416, 416), "face-small": (192, 160)}
+SIZES = {"face": (384, 256), "face-large": (416, 416), "face-small": (192, 160)}
 
 
 @pytest.mark.parametrize(("name", "size"), SIZES.items())
@@ -28,6 +29,7 @@ def test_the_package_holds_what_the_script_makes(name: str, size: tuple[int, int
     card = read_card(read_model(name)[1])
     assert card is not None and card.preprocess is not None and card.decode is not None
     assert (card.name, card.preprocess.width, card.preprocess.height) == (name, *size)
+    assert card.preprocess.turns == (size[0] != size[1])
     assert {"val_ap50_24", "test_ap50_24_wider", "test_ap50_24_mask"} <= card.metrics.keys()
 
 
@@ -53,13 +55,19 @@ def test_each_size_has_its_card(tmp_path: Path, data: Path) -> None:
     card = detector_card(size=64).model_dump(mode="json") | {"metrics": {"val_ap50_24": 0.5}}
     card["decode"]["levels"] = levels
     (tmp_path / "card.json").write_text(json.dumps(card))
-    arguments = ["face=64x64", "face-large=96x64", "--data", str(data), "--out", str(tmp_path / "out")]
+    sizes = ["face=64x64", "face-large=96x64", "upright=64x96"]
+    arguments = [*sizes, "--data", str(data), "--out", str(tmp_path / "out")]
     assert script("face_models").main([str(tmp_path / "best.keras"), *arguments]) == 0
     for name, width in (("face", 64), ("face-large", 96)):
         made = Model(tmp_path / "out" / f"{name}.tflite")
         assert made.card is not None and made.card.name == name
         assert made.inputs[0].shape == (1, 64, width, 3)
         assert made.card.preprocess.turns == (width != 64)
+    wide, upright = (Model(tmp_path / "out" / f"{name}.tflite") for name in ("face-large", "upright"))
+    picture = cv2.imread(str(samples.photograph()))
+    for crop in (picture[:, :300], picture[:300]):
+        one, other = (model.detect(np.ascontiguousarray(crop), min_score=0.01) for model in (wide, upright))
+        assert len(one) and np.array_equal(one.boxes, other.boxes) and np.array_equal(one.scores, other.scores)
         assert {"val_ap50_12", "val_recall_24", "test_ap50_24_wider"} <= made.card.metrics.keys()
 
 

@@ -85,7 +85,7 @@ def test_pictures_of_both_orientations_take_turns(tmp_path: Path) -> None:
     assert model.inputs[0].shape == (1, 96, 64, 3), "run() takes what the file says"
 
 
-def test_what_does_not_turn(tmp_path: Path) -> None:
+def test_what_does_not_turn() -> None:
     reshape = table(tfl.ReshapeOptionsT, newShape=[1, 5, 3, 2])
     flat = build(
         {"x": ("float32", (1, 3, 5, 2)), "y": ("float32", (1, 5, 3, 2))},
@@ -103,3 +103,22 @@ def test_what_does_not_turn(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match="RESIZE_BILINEAR cannot"):
         turned(computed)
+
+
+def test_a_card_that_promises_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture of the other orientation fails with the cause, each time; others are seen as before."""
+    tried = []
+
+    def refuse(model: bytes) -> bytes:
+        tried.append(len(model))
+        raise ModelError("its FOO cannot")
+
+    monkeypatch.setattr("edgebnn.runtime.model.turned", refuse)
+    (tmp_path / "both.tflite").write_bytes(turning(96, 64))
+    model = Model(tmp_path / "both.tflite")
+    wide, tall = np.full((60, 90, 3), 255, np.uint8), np.full((90, 60, 3), 255, np.uint8)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"cannot turn to a picture of this orientation.*its FOO cannot"):
+            model.detect(tall)
+        assert len(model.detect(wide))
+    assert len(tried) == 1

@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,7 @@ from edgebnn.cli import main
 from edgebnn.errors import DataError
 from edgebnn.training.checkpoints import State, load_state
 from edgebnn.training.run import train
+from edgebnn.training.validation import validate
 
 import tensorflow as tf  # isort: skip
 
@@ -152,7 +155,7 @@ def test_resuming_with_other_data_is_refused(data: Path, whole: Path, tmp_path: 
         train(TINY, data=[tmp_path], out=whole, resume=True, init_from=None, smoke=False)
 
 
-def test_an_input_that_turns(data: Path, whole: Path, tmp_path: Path) -> None:
+def test_an_input_that_turns(data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Learns as another does, and is validated in both orientations."""
     turning = tmp_path / "turning.toml"
     turning.write_text(Path(TINY).read_text().replace("height = 96", "height = 64\nturns = true"))
@@ -162,9 +165,21 @@ def test_an_input_that_turns(data: Path, whole: Path, tmp_path: Path) -> None:
     shutil.copytree(data, mixed)
     upright = cv2.rotate(cv2.imread(str(data / "7.png")), cv2.ROTATE_90_CLOCKWISE)
     cv2.imwrite(str(mixed / "7.png"), upright)
+    seen: list[tuple[int, ...]] = []
+
+    def watched(network: Callable[[np.ndarray], Any], *arguments: Any) -> dict[str, float]:
+        def watch(images: np.ndarray) -> Any:
+            outputs = network(images)
+            seen.append((*images.shape[1:3], *outputs["s32"].shape[1:3]))
+            return outputs
+
+        return validate(watch, *arguments)
+
+    monkeypatch.setattr("edgebnn.training.detection.validate", watched)
     train(str(turning), data=[mixed], out=tmp_path / "run", resume=False, init_from=None, smoke=False)
     card = parse_card((tmp_path / "run" / "card.json").read_bytes())
     assert (card.preprocess.width, card.preprocess.height, card.preprocess.turns) == (96, 64, True)
+    assert seen == 3 * [(64, 96, 2, 3), (96, 64, 3, 2)]
     for one, other in zip(*(load_state(run / "last.npz").weights for run in (tmp_path / "run", whole)), strict=True):
         np.testing.assert_array_equal(one, other)
 
