@@ -10,9 +10,9 @@ def cosine(
 ) -> float:
     """Linear warm-up to `rate`, then a cosine that reaches `final_rate` at step `total`.
 
-    The cosine takes the last `decay_steps`, all steps after the warm-up without.
+    The cosine takes the last `decay_steps`; without, or where there are fewer, all steps after the warm-up.
     """
-    begin = warmup_steps if decay_steps is None else total - decay_steps
+    begin = warmup_steps if decay_steps is None else max(total - decay_steps, warmup_steps)
     if step < warmup_steps:
         return rate * (step + 1) / warmup_steps
     share = max(step - begin, 0) / max(total - begin, 1)

@@ -40,6 +40,14 @@ def test_learning_rate_stays_until_its_decay() -> None:
     assert (np.diff(rates[40:]) < 0).all()
 
 
+def test_a_run_shorter_than_its_decay_is_all_decay() -> None:
+    plan = {"schedule": {"epochs": 3, "steps": 10}}
+    fields = {"rate": 0.01, "final_rate": 1e-4, "warmup_steps": 5}
+    longer, none = (recipe(optimizer=fields | more, **plan) for more in ({"decay_epochs": 84}, {}))
+    rates = [[Detection.rate(SimpleNamespace(recipe=how), step) for step in range(31)] for how in (longer, none)]
+    assert rates[0] == rates[1] and rates[0][5] == pytest.approx(0.01)
+
+
 def test_learning_rate_restarts() -> None:
     optimizer = {"rate": 0.01, "final_rate": 1e-4, "warmup_steps": 5, "decay_epochs": 2}
     plan = {"epochs": 10, "steps": 10}
