@@ -125,8 +125,9 @@ class Card(_Strict):
         return self
 
     @pydantic.field_serializer("version")
-    def _version(self, version: int) -> int:
-        return 2 if self.preprocess is not None and self.preprocess.turns else version
+    def _least(self, _: int) -> int:
+        """The least version that knows all of the card, whatever it was read from."""
+        return 2 if self.preprocess is not None and self.preprocess.turns else 1
 
 
 def parse_card(text: bytes | str) -> Card:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from edgebnn.errors import ModelError
@@ -27,12 +28,27 @@ _BINARY = ("LceBconv2d", "LceBMaxPool2d", "LceDequantize", "LceQuantize")
 def turned(model: bytes) -> bytes:
     """A .tflite that an interpreter has taken, with height and width of all its maps (n, height, width, c) exchanged.
 
-    ModelError when it is not made of convolutions and of what keeps to their maps.
+    ModelError when it is not made of convolutions and of what keeps to their maps, or is damaged.
     """
+    content = bytearray(model)  # what numpy arrays of it change, changes here
+    try:
+        _turn(content)
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ) as error:  # the schema's reader checks nothing
+        raise ModelError(f"the model file is damaged: it cannot be turned ({error!r:.200}); copy it again") from None
+    return bytes(content)
+
+
+def _turn(content: bytearray) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    content = bytearray(model)  # what numpy arrays of it change, changes here
     top = schema.Model.GetRootAs(content, 0)
     graph = top.Subgraphs(0)
     exchanged: set[int] = set()
@@ -64,4 +80,3 @@ def turned(model: bytes) -> bytes:
         exchange(tensor.ShapeAsNumpy(), 1)
         if tensor.ShapeSignatureLength() == 4:
             exchange(tensor.ShapeSignatureAsNumpy(), 1)
-    return bytes(content)

@@ -80,10 +80,10 @@ class Detection:
         limits = (recipe.targets.s8, recipe.targets.s16, recipe.targets.s32)
         self.ranges = [Range(stride, *limit) for stride, limit in zip(STRIDES, limits, strict=True)]
         self._compiled = {side: self._compile_step(network, side) for side, network in learning.items()}
-        turned = {"width": recipe.export.height, "height": recipe.export.width, "like": self.still}
-        self._stills = {(size["height"], size["width"]): self.still}
+        wide, high = recipe.export.width, recipe.export.height
+        self._stills = {(high, wide): self.still}
         if recipe.export.turns:
-            self._stills[size["width"], size["height"]] = build(recipe.model, **turned)
+            self._stills[wide, high] = build(recipe.model, width=high, height=wide, like=self.still)
         self._infer = tf.function(lambda images: self._stills[tuple(images.shape[1:3])](images, training=False))
         self._prepared: list[Prepared] | None = None
         self.steps = recipe.schedule.steps

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,22 @@ def test_a_card_that_promises_too_much(tmp_path: Path, monkeypatch: pytest.Monke
             model.detect(tall)
         assert len(model.detect(wide))
     assert len(tried) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.integers(0, 10_000), octets=st.binary(min_size=1, max_size=4), end=st.integers(0, 10_000))
+def test_a_damaged_file_is_a_model_error(at: int, octets: bytes, end: int) -> None:
+    whole = upsampler(height=3, width=5)
+    content = bytearray(whole)
+    content[at % len(whole) : at % len(whole) + len(octets)] = octets
+    for damaged in (bytes(content), whole[: end % len(whole)]):
+        with suppress(ModelError):
+            assert len(turned(damaged)) == len(damaged)
+
+
+def test_a_size_of_seven_bytes_is_a_model_error() -> None:
+    resize = Op(tfl.BuiltinOperator.RESIZE_BILINEAR, ["x", "size"], ["y"], tfl.ResizeBilinearOptionsT())
+    tensors = {"x": ("float32", (1, 3, 5, 2)), "size": ("int32", (2,)), "y": ("float32", (1, 6, 10, 2))}
+    odd = build(tensors, [resize], inputs=["x"], outputs=["y"], constants={"size": np.zeros(7, np.uint8)})
+    with pytest.raises(ModelError, match="damaged: it cannot be turned"):
+        turned(odd)
