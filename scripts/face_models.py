@@ -3,8 +3,8 @@
     python scripts/face_models.py runs/face/best.keras face=384x256 face-large=416x416 --data faces --out DIR
 
 A larger input shows smaller faces and costs more time; one that is no square turns with the picture. The threshold is
-that of the best F1 on the validation pictures of --data, faces of 24 px and more. The card states AP50 there and, by
-group, on the test pictures.
+that of the best F1 on the validation pictures of --data, faces of 24 px and more. The card states AP50 there; what is
+found on the test pictures, beside others, face_cards.py writes into it.
 """
 
 import argparse
@@ -41,12 +41,11 @@ def resized(card: Card, name: str, size: Size) -> Card:
     return card.model_copy(update={"name": name, "preprocess": preprocess, "metrics": {}})
 
 
-def measured(card: Card, val: Report, test: Report) -> Card:
-    """The card with the figures of both splits, and the threshold that the validation pictures choose."""
+def measured(card: Card, val: Report) -> Card:
+    """The card with the figures of the validation pictures, and the threshold that they choose."""
     assert card.decode is not None
     metrics = {f"val_ap50_{least}": value for least, value in val.ap50["all"].items()}
     metrics |= {"val_recall_24": val.recall, "val_precision_24": val.precision}
-    metrics |= {f"test_ap50_24_{group}": row[24] for group, row in test.ap50.items()}
     return card.model_copy(
         update={
             "decode": card.decode.model_copy(update={"min_score": round(val.best_score, 3)}),
@@ -62,7 +61,7 @@ def make(checkpoint: Path, sizes: dict[str, Size], data: Path, out: Path) -> Non
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"expected card.json beside {checkpoint} and a folder {out} to write: {error}") from None
-    splits = [read_annotations(data, split=split).pictures for split in ("val", "test")]
+    pictures = read_annotations(data, split="val").pictures
     for name, size in sizes.items():
         with tempfile.TemporaryDirectory() as folder:
             card, converted = Path(folder) / "card.json", Path(folder) / f"{name}.tflite"
@@ -70,7 +69,7 @@ def make(checkpoint: Path, sizes: dict[str, Size], data: Path, out: Path) -> Non
             convert(checkpoint, converted, card=card)
             model = Model(converted)
             assert model.card is not None
-            shipped = measured(model.card, *(measure(model, pictures) for pictures in splits))
+            shipped = measured(model.card, measure(model, pictures))
             (out / converted.name).write_bytes(embed_card(converted.read_bytes(), shipped))
         print(f"{name}: {size.width}x{size.height}, {shipped.metrics}")
 
@@ -88,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.keras with its card.json beside it")
     parser.add_argument("models", nargs="+", type=name_and_size, metavar="NAME=SIZE", help="e.g. face=384x256")
-    parser.add_argument("--data", type=Path, required=True, help="a folder with annotations.jsonl, splits val and test")
+    parser.add_argument("--data", type=Path, required=True, help="a folder with annotations.jsonl, split val")
     parser.add_argument("--out", type=Path, required=True, help="folder for the .tflite files")
     how = parser.parse_args(arguments)
     try:

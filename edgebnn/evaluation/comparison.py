@@ -122,31 +122,31 @@ def _at_threshold(part: Sequence[Scored], min_score: float) -> dict[str, float]:
 
 
 def as_text(rows: Sequence[dict[str, Any]], *, ours: int = 1) -> str:
-    """The rows as Markdown, the first `ours` of them ours; ratios of time are to the first peer, or the first row."""
-    base = rows[ours if ours < len(rows) else 0]["cpu_ms"]
-    lines = ["| | bytes | CPU ms | ratio |", "|---|---|---|---|"]
-    lines += [
-        f"| {row['name']} | {row['bytes']:,} | {row['cpu_ms']:.2f} | {row['cpu_ms'] / base:.2f} |" for row in rows
+    """The rows as Markdown, the first `ours` of them ours; times are shares of the first peer's, or the first row's."""
+    base = rows[ours if ours < len(rows) else 0]
+    groups = [group for group in rows[0]["groups"] if group != "all"] or ["all"]
+    headings = [
+        "detector",
+        "bytes",
+        *(cell for group in groups for cell in (f"{group} >= {HEADLINE_PX} px", "95 %")),
+        "CPU time",
     ]
-    for group in rows[0]["groups"]:
-        lines += ["", f"| {group}: AP50 | >= 12 px | >= 24 px | 95 % | >= 48 px | recall | precision | "]
-        lines[-1] += " | ".join(f"{band} px" for band in rows[0]["groups"][group]["bands"]) + " |"
-        lines.append("|" + "---|" * (8 + len(BANDS_PX) - 1))
-        for row in rows:
-            one = row["groups"][group]
-            low, high = one["interval"]
-            cells = [row["name"], f"{one['ap50']['12']:.3f}", f"{one['ap50']['24']:.3f}", f"{low:.3f}-{high:.3f}"]
-            cells += [f"{one['ap50']['48']:.3f}", f"{one['recall']:.3f}", f"{one['precision']:.3f}"]
-            cells += [f"{band['ap50']:.3f} ({band['faces']})" for band in one["bands"].values()]
-            lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "| recall, precision at score | " + " | ".join(rows[0]["at_scores"]) + " |",
-        "|---" * (1 + len(SCORES)) + "|",
-    ]
-    for row in rows:
-        pairs = (f"{one['recall']:.2f}, {one['precision']:.2f}" for one in row["at_scores"].values())
-        lines.append(f"| {row['name']} | " + " | ".join(pairs) + " |")
+    lines = _table(
+        headings, [[row["name"], f"{row['bytes']:,}", *_headline(row, groups), _time(row, base)] for row in rows]
+    )
+    for group in groups:
+        bands = rows[0]["groups"][group]["bands"]
+        lines += ["", f"AP50 by size of the face, in {group}:", ""]
+        headings = ["detector", ">= 12 px", ">= 48 px", *(band.replace("-inf", " and more") for band in bands)]
+        lines += _table(
+            [*headings, "recall", "precision"], [[row["name"], *_by_size(row["groups"][group])] for row in rows]
+        )
+    lines += ["", f"Recall and precision of {rows[0]['name']} at other scores, faces >= {HEADLINE_PX} px:", ""]
+    scores = rows[0]["at_scores"]
+    lines += _table(
+        ["score", *(_share(float(score), 2) for score in scores)],
+        [[what, *(_share(one[what], 2) for one in scores.values())] for what in ("recall", "precision")],
+    )
     lines.append("")
     for row in rows:
         alarms = row["without_faces"]
@@ -154,8 +154,36 @@ def as_text(rows: Sequence[dict[str, Any]], *, ours: int = 1) -> str:
         lines.append(
             f"{row['name']}: {alarms['false_alarms']} false alarms on {alarms['pictures']} pictures without faces, {at}"
         )
-    lines.append("recall and precision: faces >= 24 px, in the groups at that score; 95 %: bootstrap over pictures")
+    lines.append(f"AP50; 95 %: bootstrap over pictures; recall and precision: faces >= {HEADLINE_PX} px at that score;")
+    lines.append(f"CPU time: median of a picture, as a share of that of {base['name']}")
     return "\n".join(lines)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _headline(row: dict[str, Any], groups: Sequence[str]) -> list[str]:
+    cells = []
+    for group in groups:
+        one = row["groups"][group]
+        cells += [_share(one["ap50"][str(HEADLINE_PX)]), "-".join(map(_share, one["interval"]))]
+    return cells
+
+
+def _by_size(group: dict[str, Any]) -> list[str]:
+    ap50s = [group["ap50"]["12"], group["ap50"]["48"], *(band["ap50"] for band in group["bands"].values())]
+    return [*map(_share, ap50s), _share(group["recall"], 2), _share(group["precision"], 2)]
+
+
+def _time(row: dict[str, Any], base: dict[str, Any]) -> str:
+    share = row["cpu_ms"] / base["cpu_ms"]
+    return f"{share:.{3 if share < 0.3 else 2}f} ({row['cpu_ms']:.2f} ms)"
+
+
+def _share(value: float, digits: int = 3) -> str:
+    """`.829`, as is the custom of tables of AP."""
+    return f"{value:.{digits}f}".removeprefix("0")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", default="test")
     parser.add_argument("--rounds", type=int, default=3, help="timed calls a picture")
     parser.add_argument("--failures", type=Path, help="write a sheet of the first one's worst pictures here")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write all figures here too")
     how = parser.parse_args(arguments)
     try:
         peers, left_out = load_peers(how.peers) if how.peers else ([], ["there are no peers: no --peers"])
@@ -180,12 +208,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = run_all([*map(ours, how.models), *peers], pictures, rounds=how.rounds)
         if how.failures:
             draw_failures(how.failures, runs[0].scored, pictures, min_score=runs[0].contender.min_score)
+        rows = [summarise(run, pictures) for run in runs]
+        print(as_text(rows, ours=len(how.models)))
+        if how.json:
+            _write(how.json, {"ours": len(how.models), "rows": rows})
     except EdgebnnError as error:
         print(f"edgebnn: {error}", file=sys.stderr)
         return 1
-    rows = [summarise(run, pictures) for run in runs]
-    print(json.dumps(rows, indent=1) if how.json else as_text(rows, ours=len(how.models)))
     return 0
+
+
+def _write(file: Path, figures: dict[str, Any]) -> None:
+    try:
+        file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {file}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -43,14 +43,13 @@ def load_peers(folder: Path) -> tuple[list[Contender], list[str]]:
         raise DataError(f"expected a folder with the peers' .onnx files, {folder} is none")
     found, left_out = [], []
     for file in sorted(folder.glob("yunet*.onnx")):
-        found.append(Contender(file.stem, file.stat().st_size, 0.6, _yunet(file), bgr=True))
+        found.append(Contender(_yunet_name(file), file.stat().st_size, 0.6, _yunet(file), bgr=True))
     if (folder / ULTRAFACE).is_file():
         try:
-            found.append(
-                Contender("ultraface", (folder / ULTRAFACE).stat().st_size, 0.7, _ultraface(folder / ULTRAFACE))
-            )
+            name = "UltraFace RFB 320x240 (onnxruntime)"
+            found.append(Contender(name, (folder / ULTRAFACE).stat().st_size, 0.7, _ultraface(folder / ULTRAFACE)))
         except ModuleNotFoundError:
-            left_out.append("ultraface is left out: onnxruntime is missing, pip install onnxruntime")
+            left_out.append("UltraFace is left out: onnxruntime is missing, pip install onnxruntime")
     if not found:
         left_out.append(f"there are no peers: expected yunet*.onnx or {ULTRAFACE} in {folder}")
     return found, left_out
@@ -63,6 +62,11 @@ def _fit(image: Image, width: int, height: int) -> tuple[Image, float]:
     canvas = np.zeros((height, width, 3), np.uint8)
     cv2.resize(image, size, dst=canvas[: size[1], : size[0]])
     return canvas, scale
+
+
+def _yunet_name(file: Path) -> str:
+    """`YuNet_n 320x320 (OpenCV)` for yunet_n_320_320.onnx."""
+    return f"{file.stem.replace('yunet', 'YuNet').removesuffix('_320_320')} 320x320 (OpenCV)"
 
 
 def _yunet(file: Path) -> Callable[[Image, float], tuple[Array, Array]]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -84,15 +85,32 @@ def test_ratios_are_to_the_first_peer(data: Path) -> None:
     for row, milliseconds in zip(rows, (2.0, 8.0, 4.0), strict=True):
         row["cpu_ms"] = milliseconds
     text = comparison.as_text(rows)
-    for line in ("| a | 1,000 | 2.00 | 0.25 |", "| b | 1,000 | 8.00 | 1.00 |", "| c | 1,000 | 4.00 | 0.50 |"):
-        assert line in text
+    full = "1.000 | 1.000-1.000"
+    for line in (
+        "| detector | bytes | wider >= 24 px | 95 % | mask >= 24 px | 95 % | CPU time |",
+        f"| a | 1,000 | {full} | {full} | 0.250 (2.00 ms) |",
+        f"| b | 1,000 | {full} | {full} | 1.00 (8.00 ms) |",
+        f"| c | 1,000 | {full} | {full} | 0.50 (4.00 ms) |",
+        "| detector | >= 12 px | >= 48 px | 12-24 | 24-48 | 48-96 | 96 and more | recall | precision |",
+        "| a | .500 | 1.000 | .000 | .000 | 1.000 | .000 | 1.00 | 1.00 |",  # in mask
+        "| score | .30 | .35 | .40 | .45 | .50 | .60 |",
+        "| precision | .40 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 |",  # the thing at the right has score 0.3
+    ):
+        assert line in text.splitlines()
+    assert "as a share of that of b" in text
     two = comparison.as_text(rows, ours=2)
-    for line in ("| a | 1,000 | 2.00 | 0.50 |", "| b | 1,000 | 8.00 | 2.00 |", "| c | 1,000 | 4.00 | 1.00 |"):
-        assert line in two
+    for time in ("0.50 (2.00 ms)", "2.00 (8.00 ms)", "1.00 (4.00 ms)"):
+        assert time in two
     assert "a: 0 false alarms on 1 pictures without faces, at score 0.5" in text
-    widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
-    assert widths == [5] * 5 + [12] * 5 * 3 + [8] * 5
-    assert "| a | 1.00, 0.40 | 1.00, 1.00 |" in text  # the thing at the right has score 0.3
+    for table in text.split("\n\n"):
+        assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) <= 1
+
+
+def test_pictures_of_other_sources(data: Path) -> None:
+    pictures = [replace(picture, source="own") for picture in read_annotations(data, split="test").pictures]
+    (run,) = comparison.run_all([finder("a")], pictures, rounds=1)
+    text = comparison.as_text([comparison.summarise(run, pictures)])
+    assert "| detector | bytes | all >= 24 px | 95 % | CPU time |" in text
 
 
 class Oracle:
@@ -111,15 +129,22 @@ def test_command(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setattr(comparison, "Model", Oracle)
     monkeypatch.setattr(comparison, "read_model", lambda path: (str(path), b"12345"))
     sheet = data / "sheet.png"
-    arguments = ["face", "--data", str(data), "--rounds", "1", "--json", "--failures", str(sheet)]
+    file = data / "comparison.json"
+    arguments = ["face", "--data", str(data), "--rounds", "1", "--json", str(file), "--failures", str(sheet)]
     assert comparison.main([*arguments, "--peers", str(data)]) == 0
     out, err = capsys.readouterr()
-    (row,) = json.loads(out)
-    assert (row["name"], row["bytes"], row["min_score"]) == ("face", 5, 0.4)
+    found = json.loads(file.read_text())
+    (row,) = found["rows"]
+    assert (found["ours"], row["name"], row["bytes"], row["min_score"]) == (1, "face", 5, 0.4)
+    assert out.startswith("| detector | bytes | wider") and "| face | 5 |" in out
     assert "there are no peers: expected yunet*.onnx" in err
     assert sheet.is_file()
     assert comparison.main(["face-small", *arguments]) == 0
-    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["face-small", "face"]
+    assert [row["name"] for row in json.loads(file.read_text())["rows"]] == ["face-small", "face"]
+    capsys.readouterr()
     assert comparison.main([*arguments, "--peers", str(data / "missing")]) == 1
     assert comparison.main([*arguments, "--split", "val"]) == 1
     assert "no pictures of split val" in capsys.readouterr().err
+    arguments[arguments.index(str(file))] = str(data / "none" / "c.json")
+    assert comparison.main(arguments) == 1
+    assert "c.json: No such file or directory" in capsys.readouterr().err

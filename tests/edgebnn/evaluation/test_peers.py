@@ -32,9 +32,9 @@ def test_yunet_letterboxes_and_returns_boxes_of_the_picture(tmp_path: Path, monk
 
     network = SimpleNamespace(detect=detect, setScoreThreshold=thresholds.append)
     monkeypatch.setattr(cv2, "FaceDetectorYN", SimpleNamespace(create=lambda *_: network))
-    (tmp_path / "yunet_x.onnx").write_bytes(b"weights")
+    (tmp_path / "yunet_x_320_320.onnx").write_bytes(b"weights")
     (peer,), left_out = load_peers(tmp_path)
-    assert (peer.name, peer.size, peer.bgr, left_out) == ("yunet_x", 7, True, [])
+    assert (peer.name, peer.size, peer.bgr, left_out) == ("YuNet_x 320x320 (OpenCV)", 7, True, [])
     boxes, scores = peer.detect(np.full((200, 400, 3), 9, np.uint8), 0.3)
     np.testing.assert_allclose(boxes, [[20, 40, 60, 80]])
     assert scores.tolist() == [0.75] and thresholds == [0.3]
